@@ -1,0 +1,1 @@
+//! Criterion benchmarks of the Reliable Server Pooling crates.

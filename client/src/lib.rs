@@ -1,0 +1,1 @@
+//! Pool elements and pool users of Reliable Server Pooling for tokio applications.

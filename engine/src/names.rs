@@ -1,0 +1,187 @@
+//! The nouns of RFC 5351 to 5354 that every crate shares.
+
+use core::fmt;
+use core::time::Duration;
+
+/// A pool handle: an opaque byte string that names a pool (RFC 5354, 3.9).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolHandle<'a>(&'a [u8]);
+
+impl<'a> PoolHandle<'a> {
+    /// Wraps the bytes of a pool handle. Any length and any byte is a name;
+    /// the handlespace rejects lengths outside 1..=`Config::handle_bytes_max`.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the handle, without padding.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl fmt::Display for PoolHandle<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+impl fmt::Debug for PoolHandle<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PoolHandle({self})")
+    }
+}
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u32);
+
+        impl $name {
+            /// The identifier with this number; 0 means "none".
+            #[must_use]
+            pub const fn new(number: u32) -> Self {
+                Self(number)
+            }
+
+            /// The number on the wire.
+            #[must_use]
+            pub const fn get(self) -> u32 {
+                self.0
+            }
+
+            /// Whether this is the number 0, which identifies nobody.
+            #[must_use]
+            pub const fn is_none(self) -> bool {
+                self.0 == 0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:#010x}", self.0)
+            }
+        }
+    };
+}
+
+identifier!(
+    /// A PE identifier (RFC 5354, 3.14): unique in its pool, chosen by the
+    /// pool element, constant over re-registrations.
+    PeId
+);
+identifier!(
+    /// A registrar's identifier (RFC 5353, 2.1), called ENRP server there.
+    RegistrarId
+);
+
+/// An association with a pool element or pool user, as the embedder numbers
+/// it. Opaque to the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AssociationId(pub u64);
+
+/// The registration life (RFC 5354, 3.10): how long a registration is valid
+/// without being renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RegistrationLife {
+    /// Ends this long after the (re-)registration.
+    For(Duration),
+    /// Never ends (-1 on the wire).
+    Infinite,
+}
+
+/// The transport protocol of a pool's service. A pool has one (RFC 5352, 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum TransportKind {
+    /// Datagram Congestion Control Protocol, parameter 0x0003.
+    Dccp = 3,
+    /// Stream Control Transmission Protocol, parameter 0x0004.
+    Sctp = 4,
+    /// Transmission Control Protocol, parameter 0x0005.
+    Tcp = 5,
+    /// User Datagram Protocol, parameter 0x0006.
+    Udp = 6,
+    /// Lightweight User Datagram Protocol, parameter 0x0007.
+    UdpLite = 7,
+    /// An opaque transport address, parameter 0x0010.
+    Opaque = 16,
+}
+
+/// The transport use of a pool's service (RFC 5354, 3.4). A pool has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum ChannelUse {
+    /// User data only.
+    Data = 0,
+    /// User data and ASAP's control channel.
+    DataAndControl = 1,
+}
+
+/// The PE checksum of one registrar's elements (RFC 5353, 3.6.2), as an
+/// unfolded sum: sums of shards add up before [`PeChecksum::finish`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeChecksum(u64);
+
+impl PeChecksum {
+    /// The share of one element: the 16-bit words of its pool handle, padded
+    /// with zeros, and of its PE identifier.
+    #[must_use]
+    pub fn of(handle: PoolHandle<'_>, pe: PeId) -> Self {
+        let words = handle.as_bytes().chunks(2);
+        let handle: u64 = words
+            .map(|word| {
+                let high = word.first().copied().unwrap_or(0);
+                let low = word.get(1).copied().unwrap_or(0);
+                u64::from(u16::from_be_bytes([high, low]))
+            })
+            .sum();
+        Self(handle + u64::from(pe.get() >> 16) + u64::from(pe.get() & 0xffff))
+    }
+
+    /// Adds the share of an element or the sum of another shard.
+    pub fn add(&mut self, other: Self) {
+        self.0 += other.0;
+    }
+
+    /// Takes away a share that was added before.
+    pub fn subtract(&mut self, other: Self) {
+        self.0 -= other.0;
+    }
+
+    /// The checksum on the wire: 0xffff for no element.
+    #[must_use]
+    pub const fn finish(self) -> u16 {
+        let mut sum = self.0;
+        while sum >> 16 != 0 {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        let [.., high, low] = sum.to_be_bytes();
+        !u16::from_be_bytes([high, low])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_equal_those_seen_on_the_wire() {
+        let share = |handle: &str, pe| PeChecksum::of(PoolHandle::new(handle.as_bytes()), PeId(pe));
+        assert_eq!(PeChecksum::default().finish(), 0xffff);
+        assert_eq!(share("PPPool", 0x0101_0101).finish(), 0xedd1);
+        assert_eq!(share("PPPool", 0x0202_0202).finish(), 0xebcf);
+        let mut both = share("PPPool", 0x0101_0101);
+        both.add(share("PPPool", 0x0202_0202));
+        assert_eq!(both.finish(), 0xd9a1);
+        assert_eq!(share("EchoPool", 0x1122_3344).finish(), 0x4deb);
+        assert_eq!(share("abcde", 1).finish(), 0xd637);
+        assert_eq!(share("a", 0xffff_ffff).finish(), 0x9eff);
+        both.subtract(share("PPPool", 0x0101_0101));
+        both.subtract(share("PPPool", 0x0202_0202));
+        assert_eq!(both.finish(), 0xffff);
+    }
+}

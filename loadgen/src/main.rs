@@ -1,0 +1,2 @@
+//! The `rserpool-loadgen` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A Reliable Server Pooling registrar: one handlespace shard a core on io_uring.

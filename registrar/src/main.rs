@@ -1,0 +1,2 @@
+//! The `rserpool-registrar` binary.
+fn main() {}
