@@ -15,6 +15,8 @@
 //! answers of a pool come in the order in which the registrar selected.
 
 mod check;
+#[cfg(test)]
+pub(crate) mod oracle;
 mod order;
 mod spread;
 #[cfg(test)]
@@ -280,16 +282,16 @@ impl Model {
         weights.map(|(&count, weight)| u64::from(count) * weight).sum()
     }
 
-    /// A mark after all answers so far, for [`Model::unseen_since`].
-    pub(crate) const fn mark(&self) -> u64 {
-        self.answers
+    /// Whether an element is selectable for certain.
+    pub(crate) fn is_certain(&self, element: u32) -> bool {
+        self.elements[element as usize].counted
     }
 
-    /// Whether an element is selectable for certain and was in no answer after
-    /// the mark.
-    pub(crate) fn unseen_since(&self, mark: u64, element: u32) -> bool {
-        let state = &self.elements[element as usize];
-        state.counted && state.seen <= mark
+    /// A resolution was refused for another reason than an unknown pool.
+    pub(crate) fn resolve_refused(&mut self, ticket: &Ticket) {
+        self.tick += 1;
+        self.answers += 1;
+        self.pools[ticket.pool as usize].answered += 1;
     }
 
     fn event(&mut self, element: u32) -> u64 {

@@ -7,6 +7,8 @@ use rserpool_engine::{PeId, Policy, PolicyKind, PoolHandle};
 use super::{Element, Model, Position, Ticket};
 use crate::fault::Fault;
 use crate::population::CheckedPolicy;
+#[cfg(test)]
+use crate::population::Population;
 
 /// An element of an answer.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,16 @@ pub(crate) struct Answered {
     pub(crate) policy: Policy,
     pub(crate) address: Option<IpAddr>,
     pub(crate) port: u16,
+}
+
+#[cfg(test)]
+impl Answered {
+    /// An element as it registered, with this value.
+    pub(crate) fn right(population: &Population, element: u32, value: u32) -> Self {
+        let (address, port) = population.transport(element);
+        let policy = population.pool(population.pool_of(element)).policy.with(value);
+        Self { pe: population.pe(element), policy, address: Some(address), port }
+    }
 }
 
 /// The answer to a resolution.

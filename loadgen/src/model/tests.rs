@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 
 use rserpool_engine::{PeId, Policy, PolicyKind};
 
+use super::oracle::Oracle;
 use super::{Answer, Answered, Model, Status, Ticket};
-use crate::draw::{Purpose, draw_below};
 use crate::fault::Fault;
 use crate::population::{CheckedPolicy, Layout};
 
@@ -25,10 +25,7 @@ fn registered(policy: CheckedPolicy, values: impl Fn(u32) -> u32) -> Model {
 }
 
 fn answered(model: &Model, element: u32, value: u32) -> Answered {
-    let population = model.population();
-    let (address, port) = population.transport(element);
-    let policy = population.pool(population.pool_of(element)).policy.with(value);
-    Answered { pe: population.pe(element), policy, address: Some(address), port }
+    Answered::right(model.population(), element, value)
 }
 
 fn answer(model: &mut Model, ticket: &Ticket, elements: &[Answered]) {
@@ -313,16 +310,12 @@ fn a_refused_registration_leaves_the_element_as_it_was() {
     assert_eq!(model.faults.total(), 0);
 }
 
-/// A registrar as simple as can be, to try the model against any order of
-/// execution: one queue of requests and one of answers for each of three
-/// associations.
+/// A registrar behind three associations, each with a queue of requests and
+/// one of answers, to try the model against any order of events.
 struct Registrar {
     model: Model,
+    oracle: Oracle,
     defect: Option<Fault>,
-    seed: u64,
-    draws: u64,
-    /// Elements with their values, in the order of the rotation.
-    pools: Vec<Vec<(u32, u32)>>,
     requests: [VecDeque<Request>; 3],
     answers: [VecDeque<Reply>; 3],
 }
@@ -348,38 +341,31 @@ impl Registrar {
         let [population] = &layout.populations(1)[..] else { panic!("one thread") };
         Self {
             model: Model::new(population.clone()),
+            oracle: Oracle::new(population.clone(), seed),
             defect,
-            seed,
-            draws: 0,
-            pools: vec![Vec::new(); 9],
             requests: Default::default(),
             answers: Default::default(),
         }
     }
 
-    fn draw(&mut self, bound: usize) -> usize {
-        self.draws += 1;
-        draw_below(self.seed, Purpose::Order, self.draws, bound as u32) as usize
-    }
-
     /// The registrar has the defect, now and then.
     fn fails(&mut self, fault: Fault) -> bool {
-        self.defect == Some(fault) && self.draw(20) == 0
+        self.defect == Some(fault) && self.oracle.draw(20) == 0
     }
 
     /// Associations 0 and 1 are those of elements, 2 resolves.
     fn send(&mut self) {
-        if self.draw(3) == 0 {
-            let pool = self.draw(9) as u32;
-            let items = [1, 3, 10, 128][self.draw(4)];
+        if self.oracle.draw(3) == 0 {
+            let pool = self.oracle.draw(9) as u32;
+            let items = [1, 3, 10, 128][self.oracle.draw(4)];
             let ticket = self.model.resolve_sent(pool, items);
             self.requests[2].push_back(Request::Resolve(ticket));
             return;
         }
-        let element = self.draw(120) as u32;
+        let element = self.oracle.draw(120) as u32;
         let association = element as usize % 2;
         let status = self.model.status(element);
-        if status == Status::Absent || (status == Status::Registered && self.draw(3) > 0) {
+        if status == Status::Absent || (status == Status::Registered && self.oracle.draw(3) > 0) {
             let value = self.model.next_value(element);
             self.model.register_sent(element, value);
             self.requests[association].push_back(Request::Register(element, value));
@@ -390,72 +376,45 @@ impl Registrar {
     }
 
     fn execute(&mut self) {
-        let association = self.draw(3);
+        let association = self.oracle.draw(3);
         let Some(request) = self.requests[association].pop_front() else { return };
         let reply = match request {
             Request::Register(element, value) => {
-                let pool = self.model.population().pool_of(element) as usize;
-                let known = self.pools[pool].iter_mut().find(|(e, _)| *e == element);
-                match known {
-                    Some((_, old)) => *old = value,
-                    None if self.defect == Some(Fault::Lost) && value % 16 == 7 => {}
-                    None => self.pools[pool].push((element, value)),
+                if self.oracle.knows(element) || !self.fails(Fault::Lost) {
+                    self.oracle.register(element, value);
                 }
                 Reply::Registered(element)
             }
             Request::Deregister(element) => {
-                let pool = self.model.population().pool_of(element) as usize;
                 if !self.fails(Fault::NotRegistered) {
-                    self.pools[pool].retain(|(e, _)| *e != element);
+                    self.oracle.deregister(element);
                 }
                 Reply::Deregistered(element)
             }
             Request::Resolve(ticket) => {
-                let found = (!self.pools[ticket.pool as usize].is_empty())
-                    .then(|| self.select(ticket.pool, ticket.items as usize));
-                Reply::Resolved(ticket, found)
+                let found = self.oracle.resolve(ticket.pool, ticket.items);
+                Reply::Resolved(ticket, found.map(|elements| self.spoil(&ticket, elements)))
             }
         };
         self.answers[association].push_back(reply);
     }
 
-    fn select(&mut self, pool: u32, items: usize) -> Vec<(u32, u32)> {
-        let policy = self.model.population().pool(pool).policy;
-        let mut members = self.pools[pool as usize].clone();
-        match policy {
-            CheckedPolicy::RoundRobin => self.pools[pool as usize].rotate_left(1),
-            CheckedPolicy::LeastUsed => members.sort_by_key(|&(_, load)| load),
-            CheckedPolicy::WeightedRandom => {
-                let mut selected = Vec::new();
-                members.retain(|&(_, weight)| weight > 0);
-                while selected.len() < items && !members.is_empty() {
-                    let sum: u32 = members.iter().map(|(_, weight)| weight).sum();
-                    let mut ballot = self.draw(sum as usize) as u32;
-                    let chosen = members.iter().position(|&(_, weight)| {
-                        let found = ballot < weight;
-                        ballot = ballot.saturating_sub(weight);
-                        found
-                    });
-                    selected.push(members.remove(chosen.unwrap()));
-                }
-                members = selected;
-            }
+    fn spoil(&mut self, ticket: &Ticket, mut elements: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
+        if elements.len() > 1 && self.fails(Fault::Order) {
+            elements.rotate_left(1);
         }
-        if self.fails(Fault::Order) && members.len() > 1 {
-            members.rotate_left(1);
-        }
-        members.truncate(items);
         if self.fails(Fault::TooFew) {
-            members.pop();
+            elements.pop();
         }
-        if self.fails(Fault::Duplicate) && !members.is_empty() && members.len() < items {
-            members.push(members[0]);
+        let room = elements.len() < ticket.items as usize;
+        if !elements.is_empty() && room && self.fails(Fault::Duplicate) {
+            elements.push(elements[0]);
         }
-        members
+        elements
     }
 
     fn deliver(&mut self) {
-        let association = self.draw(3);
+        let association = self.oracle.draw(3);
         match self.answers[association].pop_front() {
             None => {}
             Some(Reply::Registered(element)) => self.model.registered(element),
@@ -464,8 +423,8 @@ impl Registrar {
                 self.model.check(&ticket, &Answer::Unknown, &mut Vec::new());
             }
             Some(Reply::Resolved(ticket, Some(elements))) => {
-                let elements: Vec<_> =
-                    elements.iter().map(|&(e, value)| answered(&self.model, e, value)).collect();
+                let right = |&(e, value): &(u32, u32)| answered(&self.model, e, value);
+                let elements: Vec<_> = elements.iter().map(right).collect();
                 answer(&mut self.model, &ticket, &elements);
             }
         }
@@ -473,7 +432,7 @@ impl Registrar {
 
     fn run(mut self, steps: usize) -> Model {
         for _ in 0..steps {
-            match self.draw(3) {
+            match self.oracle.draw(3) {
                 0 => self.send(),
                 1 => self.execute(),
                 _ => self.deliver(),
