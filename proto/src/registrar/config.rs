@@ -1,0 +1,72 @@
+//! Limits and conventions of one shard.
+
+use rserpool_codec::LengthForm;
+use rserpool_engine::{ShardId, ShardMap};
+
+/// What a shard is told at its start. All shards of one registrar have the
+/// same but for `shard` and the seed.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The handlespace's limits and intervals, and the registrar's identifier.
+    pub engine: rserpool_engine::Config,
+    /// The number of this shard.
+    pub shard: ShardId,
+    /// Which pool lives on which shard.
+    pub map: ShardMap,
+    /// Pool elements of an answer to a handle resolution without the option
+    /// 0x803f, or with 0 items.
+    pub items_default: u32,
+    /// Most pool elements of an answer, whatever the option asks for.
+    pub items_max: u32,
+    /// How lengths are written; both are read.
+    pub length_form: LengthForm,
+    /// The unit of the registration life on the wire.
+    pub life_unit: LifeUnit,
+    /// Whether a pool element whose registration life is over is told so by
+    /// an unsolicited deregistration response (RFC 5352, 3.2). An rsplib pool
+    /// element drops its association on one.
+    pub expiry_notice: bool,
+    /// Most associations.
+    pub associations_max: u32,
+    /// Most pool elements registered by one association.
+    pub elements_per_association_max: u32,
+    /// Most unanswered requests of one association.
+    pub pending_max: u32,
+    /// Most bytes queued toward one association. One that lets more pile up
+    /// is closed as a slow reader.
+    pub output_bytes_max: usize,
+    /// Most bytes of requests queued toward another shard. While there are
+    /// more, no association is read from.
+    pub mesh_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            engine: rserpool_engine::Config::default(),
+            shard: ShardId(0),
+            map: ShardMap::new(1, 0),
+            items_default: 3,
+            items_max: 128,
+            length_form: LengthForm::Rfc,
+            life_unit: LifeUnit::Seconds,
+            expiry_notice: true,
+            associations_max: 1 << 20,
+            elements_per_association_max: 1 << 20,
+            pending_max: 1024,
+            output_bytes_max: 1 << 20,
+            mesh_bytes_max: 4 << 20,
+        }
+    }
+}
+
+/// The unit of the registration life on the wire. It cannot be told from the
+/// value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LifeUnit {
+    /// RFC 5354, 3.10.
+    #[default]
+    Seconds,
+    /// rsplib's.
+    Milliseconds,
+}
