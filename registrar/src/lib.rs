@@ -1,1 +1,18 @@
-//! A Reliable Server Pooling registrar: one handlespace shard a core on io_uring.
+//! A registrar for Reliable Server Pooling (RFC 5351 to 5356).
+mod connections;
+mod error;
+mod link;
+mod listener;
+mod options;
+mod order;
+mod process;
+mod running;
+mod rt;
+mod shard;
+mod stats;
+mod turn;
+
+pub use error::StartError;
+pub use options::{ASAP_PORT, AsapAddress, AsapAddressError, Options};
+pub use running::{Bound, Running, ShardFailure, Summary, check, start};
+pub use stats::{ShardStats, Stats, Traffic};
