@@ -24,7 +24,6 @@ pub(crate) enum Purpose {
     Pool = 5,
     Element = 6,
     Churn = 7,
-    Order = 8,
 }
 
 const fn scramble(mut z: u64) -> u64 {

@@ -7,8 +7,10 @@ use rserpool_engine::{PeId, Policy, PolicyKind};
 
 use crate::draw::{Purpose, draw, draw_below};
 
-/// The weights that Weighted Random elements have; 0 is drained.
-pub(crate) const WEIGHTS: usize = 5;
+/// The largest weight that a Weighted Random element has; 0 is drained.
+const WEIGHT_MAX: u32 = 4;
+/// How many weights there are.
+pub(crate) const WEIGHTS: usize = WEIGHT_MAX as usize + 1;
 
 /// A policy whose answers the load generator can check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,7 +242,7 @@ impl Population {
             CheckedPolicy::RoundRobin => 0,
             CheckedPolicy::LeastUsed => number,
             CheckedPolicy::WeightedRandom if number < 1 << 25 && element != pool.first => 0,
-            CheckedPolicy::WeightedRandom => 1 + number % (WEIGHTS as u32 - 1),
+            CheckedPolicy::WeightedRandom => 1 + number % WEIGHT_MAX,
         }
     }
 }

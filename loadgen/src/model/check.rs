@@ -228,10 +228,11 @@ impl Model {
             self.faults.add(Fault::Drained, what);
         }
         let pool = &self.pools[ticket.pool as usize];
-        if ticket.quiet && pool.version == ticket.version {
-            if let Some(first) = answered.first().and_then(weight) {
-                self.spread.add(&pool.weights, super::weight_class(first));
-            }
+        if ticket.quiet
+            && pool.version == ticket.version
+            && let Some(first) = answered.first().and_then(weight)
+        {
+            self.spread.add(&pool.weights, super::weight_class(first));
         }
     }
 }

@@ -18,9 +18,9 @@ impl Oracle {
         Self { population, pools, seed, draws: 0 }
     }
 
-    pub(crate) fn draw(&mut self, bound: usize) -> usize {
+    pub(crate) fn draw(&mut self, bound: u32) -> u32 {
         self.draws += 1;
-        draw_below(self.seed, Purpose::Order, self.draws, bound as u32) as usize
+        draw_below(self.seed, Purpose::Element, self.draws, bound)
     }
 
     pub(crate) fn register(&mut self, element: u32, value: u32) {
@@ -60,7 +60,7 @@ impl Oracle {
         members.retain(|&(_, weight)| weight > 0);
         while selected.len() < items && !members.is_empty() {
             let sum: u32 = members.iter().map(|(_, weight)| weight).sum();
-            let mut ballot = self.draw(sum as usize) as u32;
+            let mut ballot = self.draw(sum);
             let chosen = members.iter().position(|&(_, weight)| {
                 let found = ballot < weight;
                 ballot = ballot.saturating_sub(weight);

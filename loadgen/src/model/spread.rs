@@ -82,7 +82,8 @@ mod tests {
                 std::iter::repeat_n(weight, count as usize * each)
             })
             .collect();
-        ballots[draw_below(5, Purpose::Element, index, ballots.len() as u32) as usize]
+        let bound = u32::try_from(ballots.len()).unwrap();
+        ballots[draw_below(5, Purpose::Element, index, bound) as usize]
     }
 
     #[test]

@@ -356,13 +356,13 @@ impl Registrar {
     /// Associations 0 and 1 are those of elements, 2 resolves.
     fn send(&mut self) {
         if self.oracle.draw(3) == 0 {
-            let pool = self.oracle.draw(9) as u32;
-            let items = [1, 3, 10, 128][self.oracle.draw(4)];
+            let pool = self.oracle.draw(9);
+            let items = [1, 3, 10, 128][self.oracle.draw(4) as usize];
             let ticket = self.model.resolve_sent(pool, items);
             self.requests[2].push_back(Request::Resolve(ticket));
             return;
         }
-        let element = self.oracle.draw(120) as u32;
+        let element = self.oracle.draw(120);
         let association = element as usize % 2;
         let status = self.model.status(element);
         if status == Status::Absent || (status == Status::Registered && self.oracle.draw(3) > 0) {
@@ -376,7 +376,7 @@ impl Registrar {
     }
 
     fn execute(&mut self) {
-        let association = self.oracle.draw(3);
+        let association = self.oracle.draw(3) as usize;
         let Some(request) = self.requests[association].pop_front() else { return };
         let reply = match request {
             Request::Register(element, value) => {
@@ -414,7 +414,7 @@ impl Registrar {
     }
 
     fn deliver(&mut self) {
-        let association = self.oracle.draw(3);
+        let association = self.oracle.draw(3) as usize;
         match self.answers[association].pop_front() {
             None => {}
             Some(Reply::Registered(element)) => self.model.registered(element),

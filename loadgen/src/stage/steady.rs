@@ -226,7 +226,7 @@ mod tests {
                     }
                     steady.answered(request.subject);
                     if matches!(pace, Pace::Closed(_)) {
-                        now += Duration::from_micros(100 + oracle.draw(100) as u64);
+                        now += Duration::from_micros(100 + u64::from(oracle.draw(100)));
                     }
                 }
                 Step::At(_) | Step::Wait => now += pause,
