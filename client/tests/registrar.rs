@@ -14,7 +14,7 @@ fn registrar(keep_alive: Duration) -> Running {
         keep_alive_timeout: keep_alive,
         ..Options::default()
     };
-    start(options).unwrap()
+    start(&options).unwrap()
 }
 
 fn at(port: u16) -> SocketAddr {
