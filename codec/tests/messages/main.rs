@@ -2,6 +2,7 @@
 //! and against bytes that are no message.
 #![cfg(test)]
 
+mod captured;
 mod golden;
 mod laws;
 mod owned;
