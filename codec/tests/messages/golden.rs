@@ -1,6 +1,6 @@
 //! Messages known from the RFCs and from rsplib: read, compared, written back.
 
-use rserpool_codec::{LengthForm, asap, enrp};
+use rserpool_codec::{LengthForm, Transport, asap, enrp};
 
 use crate::vectors;
 
@@ -39,11 +39,12 @@ fn vectors_cover_all_message_types() {
 }
 
 #[test]
-fn transports_are_written_as_the_rfc_draws_them() {
+fn transports_are_read_and_written_as_the_rfc_draws_them() {
     for (transport, hex) in vectors::TRANSPORTS {
         let mut out = Vec::new();
         transport.emit(&mut out, LengthForm::Rfc).unwrap();
         assert_eq!(out, vectors::bytes(hex));
+        assert_eq!(Transport::parse(&out), Ok(transport));
     }
 }
 

@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 use rserpool_codec::{
-    DecodeError, Element, Elements, EmitError, Frame, LengthForm, Reply, asap, enrp, frame,
+    DecodeError, Element, Elements, EmitError, Frame, LengthForm, Reply, Transport, asap, enrp,
+    frame, parameter,
 };
 
 use crate::owned::{asap_parts, enrp_parts};
@@ -93,6 +94,21 @@ fn read_everything(bytes: &[u8]) {
         let mut out = Vec::new();
         element.emit(&mut out, LengthForm::Rfc).unwrap();
         assert_eq!(Element::parse(&out), Ok(element));
+    }
+    if let Ok(transport) = Transport::parse(bytes) {
+        let mut out = Vec::new();
+        transport.emit(&mut out, LengthForm::Rfc).unwrap();
+        assert_eq!(Transport::parse(&out), Ok(transport));
+    }
+    if let Ok(policy) = parameter::parse_policy(bytes) {
+        let mut out = Vec::new();
+        parameter::emit_policy(policy, &mut out).unwrap();
+        assert_eq!(parameter::parse_policy(&out), Ok(policy));
+    }
+    if let Ok(handle) = parameter::parse_pool_handle(bytes) {
+        let mut out = Vec::new();
+        parameter::emit_pool_handle(handle, &mut out).unwrap();
+        assert_eq!(parameter::parse_pool_handle(&out), Ok(handle));
     }
     if let Ok(elements) = Elements::wire(bytes) {
         assert_eq!(elements.iter_raw().count(), elements.len());
