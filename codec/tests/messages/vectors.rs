@@ -33,8 +33,11 @@ impl<M> Vector<M> {
 
 /// The bytes that hexadecimal digits stand for; spaces are ignored.
 pub(crate) fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex.bytes().filter(|digit| !digit.is_ascii_whitespace()).collect();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    let digits: Vec<char> = hex.chars().filter(|digit| !digit.is_whitespace()).collect();
+    let byte = |pair: &[char]| {
+        let digits: String = pair.iter().collect();
+        u8::from_str_radix(&digits, 16).expect("hexadecimal digits")
+    };
     digits.chunks(2).map(byte).collect()
 }
 
