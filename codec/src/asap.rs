@@ -1,5 +1,7 @@
 //! The fourteen ASAP messages (RFC 5352, 2.2).
 
+use alloc::vec::Vec;
+
 use rserpool_engine::{PeId, Policy, PoolHandle, RegistrarId};
 
 use crate::cause::Causes;

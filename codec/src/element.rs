@@ -1,5 +1,6 @@
 //! The Pool Element parameter (RFC 5354, 3.10).
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use rserpool_engine::{ChannelUse, PeId, Policy, RegistrarId, TransportKind};

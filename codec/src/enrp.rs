@@ -1,5 +1,7 @@
 //! The ten ENRP messages (RFC 5353, 2).
 
+use alloc::vec::Vec;
+
 use rserpool_engine::{PoolHandle, RegistrarId};
 
 use crate::cause::Causes;

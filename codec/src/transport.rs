@@ -1,5 +1,6 @@
 //! Transport parameters (RFC 5354, 3.3 to 3.7 and 3.16).
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use rserpool_engine::{ChannelUse, TransportKind};
