@@ -23,8 +23,54 @@ pub enum Frame {
     Malformed,
 }
 
-/// Finds the end of the first message in `buf`.
+/// Finds the end of the first message in `buf`. Padding is part of the message
+/// on a stream.
 #[must_use]
 pub const fn frame(buf: &[u8]) -> Frame {
-    todo!()
+    let [_, _, high, low, ..] = buf else {
+        return Frame::Incomplete;
+    };
+    let length = u16::from_be_bytes([*high, *low]) as usize;
+    if length < 4 {
+        return Frame::Malformed;
+    }
+    let whole = padded(length);
+    if buf.len() < whole { Frame::Incomplete } else { Frame::Whole(whole) }
+}
+
+/// The length with padding to a multiple of 4.
+pub(crate) const fn padded(length: usize) -> usize {
+    (length + 3) & !3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_ends_after_its_padding() {
+        let abcde = [5, 0, 0, 13, 0, 9, 0, 9, b'a', b'b', b'c', b'd', b'e', 0, 0, 0, 5, 0, 0];
+        for end in 0..16 {
+            assert_eq!(frame(abcde.get(..end).unwrap()), Frame::Incomplete);
+        }
+        for end in 16..=abcde.len() {
+            assert_eq!(frame(abcde.get(..end).unwrap()), Frame::Whole(16));
+        }
+    }
+
+    #[test]
+    fn a_length_below_the_header_cannot_be_delimited() {
+        for length in 0..4 {
+            assert_eq!(frame(&[5, 0, 0, length]), Frame::Malformed);
+        }
+        assert_eq!(frame(&[5, 0, 0, 4]), Frame::Whole(4));
+    }
+
+    #[test]
+    fn the_longest_message_has_65536_bytes_on_a_stream() {
+        let mut longest = vec![0; 65536];
+        longest.splice(..4, [5, 0, 0xff, 0xff]);
+        assert_eq!(frame(&longest), Frame::Whole(65536));
+        assert_eq!(frame(longest.get(..65535).unwrap()), Frame::Incomplete);
+    }
 }
