@@ -66,7 +66,7 @@ fn an_unknown_pool_with_padding_is_answered_in_either_form() {
 fn an_unknown_message_is_reported_in_either_form() {
     for (form, expected) in [
         (LengthForm::Rfc, "0e00001100 0c000d 00020009 7f000005 aa000000"),
-        (LengthForm::Padded, "0e00001400 0c0010 0002000c 7f000005 aa000000"),
+        (LengthForm::Padded, "0e00001400 0c0010 00020009 7f000005 aa000000"),
     ] {
         let mut registrar = Registrar::with(1, |config| config.length_form = form);
         let id = registrar.open(0);
@@ -105,7 +105,7 @@ fn requests_are_understood_in_both_forms() {
         00040024 1e61 0000 0002001420010db8000000000000000000000001 000100080a000001 \
         0008000c 40000001 80000000";
     assert_eq!(answer(registration), accepted);
-    let resolved = "06000060 00090009 6162636465000000 0008000c 40000001 80000000 \
+    let resolved = "0600005c 00090009 6162636465000000 0008000c 40000001 80000000 \
         000a0040 11223344 aabbccdd ffffffff \
         00040024 1e61 0000 0002001420010db8000000000000000000000001 000100080a000001 \
         0008000c 40000001 80000000"

@@ -1,7 +1,7 @@
 //! What a registrar refuses because it would be too much.
 
-use rserpool_codec::CauseCode;
 use rserpool_codec::asap::Message;
+use rserpool_codec::{CauseCode, LengthForm};
 use rserpool_engine::PoolHandle;
 
 use crate::wired::{
@@ -110,7 +110,7 @@ fn a_pool_handle_of_any_length_gets_an_answer() {
         for length in [0, 1, 4_096, 4_097, 32_000, 32_751, 32_760, 33_000, 65_400, 65_515, 65_527] {
             let name = "x".repeat(length);
             let mut resolve = Vec::new();
-            let fits = resolution(&name, None).emit(&mut resolve, Default::default()).is_ok();
+            let fits = resolution(&name, None).emit(&mut resolve, LengthForm::Rfc).is_ok();
             assert!(fits, "{length}");
             registrar.say_bytes(id, &resolve);
             registrar.settle();
@@ -121,7 +121,7 @@ fn a_pool_handle_of_any_length_gets_an_answer() {
                 answers.len()
             );
             let mut register = Vec::new();
-            if registration(&name, 1).emit(&mut register, Default::default()).is_err() {
+            if registration(&name, 1).emit(&mut register, LengthForm::Rfc).is_err() {
                 continue;
             }
             registrar.say_bytes(id, &register);
