@@ -220,6 +220,22 @@ fn an_association_with_too_many_requests_under_way_waits_for_their_answers() {
 }
 
 #[test]
+fn requests_that_are_dropped_in_silence_make_room_too() {
+    let mut registrar = Registrar::with(2, |config| config.pending_max = 1);
+    let id = registrar.open(0);
+    let mut request = bytes(&resolution(&registrar.pool_on(1, 0), None));
+    // An unknown parameter that ends the message without a report.
+    request.extend([0x3f, 0xff, 0, 4]);
+    let length = u16::try_from(request.len()).unwrap();
+    request[2..4].copy_from_slice(&length.to_be_bytes());
+    registrar.say_bytes(id, &request);
+    assert!(!registrar.wants_more(id));
+    registrar.settle();
+    assert!(registrar.answers(id).is_empty());
+    assert_eq!(registrar.resumed, [id]);
+}
+
+#[test]
 fn a_host_that_reads_on_at_the_limit_loses_the_association() {
     let mut registrar = Registrar::with(2, |config| config.pending_max = 5);
     let id = registrar.open(0);

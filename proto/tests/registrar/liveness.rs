@@ -234,6 +234,18 @@ fn a_reregistration_forgets_the_reports() {
 }
 
 #[test]
+fn an_element_that_registers_again_within_the_grace_stays() {
+    let (mut registrar, id, name) = with_element(1, 0);
+    for _ in 0..3 {
+        let user = registrar.open(0);
+        registrar.send(user, &report(&name, 1));
+    }
+    registrar.send(id, &registration(&name, 1));
+    registrar.pass(SECOND * 2);
+    assert_eq!(registrar.elements(), 1);
+}
+
+#[test]
 fn reports_of_what_is_not_registered_do_nothing() {
     let (mut registrar, id, name) = with_element(1, 0);
     registrar.send(id, &report(&name, 2));

@@ -198,6 +198,8 @@ impl Model {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
     #[test]
     fn every_request_gets_one_answer_in_order(steps in prop::collection::vec(step(), 1..80)) {
         let mut registrar = Registrar::with(2, |config| {
@@ -205,6 +207,9 @@ proptest! {
             config.elements_per_association_max = ELEMENTS_MAX;
         });
         let mut model = Model::default();
+        for shard in [0, 1, 0] {
+            model.act(&mut registrar, Step::Open { shard });
+        }
         for step in steps {
             model.act(&mut registrar, step);
             model.check(&mut registrar);

@@ -276,6 +276,7 @@ fn an_association_over_sctp_is_kept_for_peers_and_not_given_to_pool_users() {
     let record = space.get(key).unwrap().record();
     let asap = [0, 4, 0, 16, 0x9c, 0x40, 0, 0, 0, 1, 0, 8, 10, 0, 0, 1];
     assert_eq!(record.get(40..), Some(asap.as_slice()));
+    assert_eq!(record.get(8..12), Some([0xaa, 0xbb, 0xcc, 0xdd].as_slice()), "the home");
     registrar.send(id, &resolution("a", None));
     let answer = registrar.messages(id).remove(0);
     let Ok(Message::HandleResolutionResponse { elements, .. }) = Message::parse(&answer) else {
