@@ -198,7 +198,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn every_request_gets_one_answer_in_order(steps in prop::collection::vec(step(), 1..80)) {
