@@ -1,7 +1,11 @@
 //! Limits and conventions of one shard.
 
+use core::time::Duration;
+
 use rserpool_codec::LengthForm;
 use rserpool_engine::{ShardId, ShardMap};
+
+use crate::LifeUnit;
 
 /// What a shard is told at its start. All shards of one registrar have the
 /// same but for `shard` and the seed.
@@ -26,17 +30,24 @@ pub struct Config {
     /// an unsolicited deregistration response (RFC 5352, 3.2). An rsplib pool
     /// element drops its association on one.
     pub expiry_notice: bool,
+    /// Whose service may be at a loopback address.
+    pub loopback: Loopback,
+    /// How long an element that enough pool users reported has to answer the
+    /// keep-alive of the first report, before it is removed. Zero removes at
+    /// once, by the letter of RFC 5352, 3.5.
+    pub report_grace: Duration,
     /// Most associations.
     pub associations_max: u32,
     /// Most pool elements registered by one association.
     pub elements_per_association_max: u32,
-    /// Most unanswered requests of one association.
+    /// Most requests of one association that wait for another shard.
     pub pending_max: u32,
     /// Most bytes queued toward one association. One that lets more pile up
     /// is closed as a slow reader.
     pub output_bytes_max: usize,
-    /// Most bytes of requests queued toward another shard. While there are
-    /// more, no association is read from.
+    /// Most bytes queued toward another shard. While there are more, no
+    /// association is read from, and answers of that shard's associations hold
+    /// one pool element.
     pub mesh_bytes_max: usize,
 }
 
@@ -51,6 +62,8 @@ impl Default for Config {
             length_form: LengthForm::Rfc,
             life_unit: LifeUnit::Seconds,
             expiry_notice: true,
+            loopback: Loopback::Local,
+            report_grace: Duration::from_secs(1),
             associations_max: 1 << 20,
             elements_per_association_max: 1 << 20,
             pending_max: 1024,
@@ -60,13 +73,14 @@ impl Default for Config {
     }
 }
 
-/// The unit of the registration life on the wire. It cannot be told from the
-/// value.
+/// Whose service may be at a loopback address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LifeUnit {
-    /// RFC 5354, 3.10.
+pub enum Loopback {
+    /// That of pool elements whose association is over loopback.
     #[default]
-    Seconds,
-    /// rsplib's.
-    Milliseconds,
+    Local,
+    /// Everybody's.
+    Allowed,
+    /// Nobody's.
+    Refused,
 }

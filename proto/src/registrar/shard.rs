@@ -1,19 +1,24 @@
-//! The shard's calls.
+//! The shard's calls: from messages to the pools, and from there to outputs.
 
-use core::net::SocketAddr;
+use std::collections::VecDeque;
 
-use rserpool_engine::{AssociationId, Handlespace, ShardId, Timestamp, TransportKind};
+use rserpool_codec::asap::peek_handle;
+use rserpool_engine::{AssociationId, Handlespace, ShardId, Timestamp};
 
-use super::{Config, Stats};
+use super::association::{self, Association, Associations, Parked, Peer};
+use super::buffers::Buffers;
+use super::mesh::{self, Outbox};
+use super::pools::{Effect, Origin, Pools, Turn};
+use super::{Config, Stats, kind};
 
-/// The other end of an association.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer {
-    /// Where it is.
-    pub address: SocketAddr,
-    /// What carries its messages.
-    pub transport: TransportKind,
-}
+mod exchange;
+
+/// An association with more bytes queued toward it than this is not read
+/// from, even if [`Config::output_bytes_max`] allows more.
+const READ_STOP_BYTES: usize = 64 << 10;
+/// Elements of a gone association that are removed at once. The others follow
+/// in [`Shard::handle_timeout`].
+const ORPHANS_AT_ONCE: usize = 64;
 
 /// Why the registrar ends an association.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +26,8 @@ pub struct Peer {
 pub enum CloseReason {
     /// It lets more than [`Config::output_bytes_max`] pile up.
     SlowReader,
-    /// The host went on giving messages while [`Shard::wants_more`] was false.
+    /// The host went on giving messages although [`Config::pending_max`]
+    /// requests were unanswered.
     Overrun,
 }
 
@@ -30,8 +36,8 @@ pub enum CloseReason {
 pub enum Output {
     /// [`Shard::take_send`] has bytes for this association.
     Send(AssociationId),
-    /// End this association; it is forgotten already: do not call
-    /// [`Shard::close`].
+    /// End this association. It is forgotten already: [`Shard::close`] need
+    /// not be called.
     Close(AssociationId, CloseReason),
     /// [`Shard::take_mesh`] has a batch for this shard.
     Mesh(ShardId),
@@ -43,15 +49,39 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Shard {
     config: Config,
+    stats: Stats,
+    pools: Pools,
+    associations: Associations,
+    outbox: Outbox,
+    buffers: Buffers,
+    outputs: VecDeque<Output>,
+    /// Associations that are gone and have elements here yet.
+    leaving: VecDeque<AssociationId>,
+    /// Associations parked because of the mesh.
+    parked: Vec<AssociationId>,
+    /// About as long as the longest answers of other shards lately.
+    answer_bytes: u32,
+    /// A message on its way.
+    scratch: Vec<u8>,
 }
 
-#[expect(clippy::todo, clippy::ptr_arg, reason = "signatures first")]
-#[expect(unused_variables, reason = "signatures first")]
 impl Shard {
     /// A shard without associations and pools.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config }
+        Self {
+            stats: Stats::default(),
+            pools: Pools::new(&config),
+            associations: Associations::new(config.shard, config.associations_max),
+            outbox: Outbox::new(config.map.shards(), config.mesh_bytes_max),
+            buffers: Buffers::default(),
+            outputs: VecDeque::new(),
+            leaving: VecDeque::new(),
+            parked: Vec::new(),
+            answer_bytes: 256,
+            scratch: Vec::new(),
+            config,
+        }
     }
 
     /// Its configuration.
@@ -60,79 +90,327 @@ impl Shard {
         &self.config
     }
 
-    /// A peer connected. `None`: there are [`Config::associations_max`].
-    pub fn open(&mut self, now: Timestamp, peer: Peer) -> Option<AssociationId> {
-        todo!()
+    /// The pools of this shard.
+    #[must_use]
+    pub const fn handlespace(&self) -> &Handlespace {
+        self.pools.space()
     }
 
-    /// One whole message arrived, with or without the padding after its end.
-    /// Ask [`Shard::wants_more`] before each.
-    pub fn receive(&mut self, now: Timestamp, id: AssociationId, message: &[u8]) {
-        todo!()
+    /// What it counted.
+    #[must_use]
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// How many associations there are.
+    #[must_use]
+    pub fn associations(&self) -> usize {
+        self.associations.len()
+    }
+
+    /// The other end of an association, if it is open.
+    #[must_use]
+    pub fn peer(&self, id: AssociationId) -> Option<Peer> {
+        self.associations.get(id).map(|association| association.peer)
+    }
+
+    /// A peer connected. `None`: there are [`Config::associations_max`].
+    pub fn open(&mut self, _now: Timestamp, peer: Peer) -> Option<AssociationId> {
+        let id = self.associations.open(peer);
+        let count = if id.is_some() { &mut self.stats.opened } else { &mut self.stats.refused };
+        *count += 1;
+        id
+    }
+
+    /// The association is gone: the peer closed it, or it failed. Its pool
+    /// elements are removed.
+    pub fn close(&mut self, _now: Timestamp, id: AssociationId) {
+        self.forget(id);
     }
 
     /// Whether this association may be read from. If not, keep what was read
     /// until [`Output::Resume`]. True for an association that is gone.
     pub fn wants_more(&mut self, id: AssociationId) -> bool {
-        todo!()
+        let Some(association) = self.associations.get_mut(id) else { return true };
+        if association.parked != Parked::No {
+            return false;
+        }
+        association.parked = obstacle(&self.config, association, &self.outbox);
+        let parked = association.parked;
+        self.list_parked(id);
+        parked == Parked::No
     }
 
-    /// The association is gone: the peer closed it, or it failed. Its pool
-    /// elements are removed.
-    pub fn close(&mut self, now: Timestamp, id: AssociationId) {
-        todo!()
+    /// Notes an association that waits for the mesh.
+    fn list_parked(&mut self, id: AssociationId) {
+        let Some(association) = self.associations.get_mut(id) else { return };
+        if association.parked != Parked::Mesh || association.listed {
+            return;
+        }
+        association.listed = true;
+        if self.parked.len() > 2 * self.associations.len() {
+            // Most of them are gone.
+            self.parked.retain(|&id| self.associations.get(id).is_some());
+        }
+        self.parked.push(id);
     }
 
-    /// A batch of another shard arrived.
-    pub fn receive_mesh(&mut self, now: Timestamp, from: ShardId, batch: &[u8]) {
-        todo!()
+    /// One whole message arrived, with or without the padding after its end.
+    /// Ask [`Shard::wants_more`] before each.
+    pub fn receive(&mut self, now: Timestamp, id: AssociationId, message: &[u8]) {
+        match self.route(message) {
+            Some(to) if to != self.config.shard => self.hand_over(id, to, message),
+            Some(_) | None => self.receive_here(now, id, message),
+        }
     }
 
-    /// When [`Shard::handle_timeout`] has work next.
+    /// The shard of a message's pool. `None`: it is for no pool, or cannot be
+    /// read.
+    fn route(&self, message: &[u8]) -> Option<ShardId> {
+        if self.config.map.shards() == 1 {
+            return Some(self.config.shard);
+        }
+        let (code, handle) = peek_handle(message)?;
+        kind::is_for_pool(code).then(|| self.config.map.shard_of(handle))
+    }
+
+    /// Acts upon a message of an association of this shard.
+    fn receive_here(&mut self, now: Timestamp, id: AssociationId, message: &[u8]) {
+        let Some(association) = self.associations.get_mut(id) else {
+            self.stats.stale += 1;
+            return;
+        };
+        let origin = Origin {
+            association: id,
+            peer: association.peer,
+            may_add: association.elements < self.config.elements_per_association_max,
+            congested: false,
+        };
+        let Association { answers, output, .. } = association;
+        let Self { config, stats, pools, buffers, .. } = self;
+        let mut turn = Turn { config, stats, now };
+        let mut write = |out: &mut Vec<u8>| pools.receive(&mut turn, &origin, message, out);
+        let effect = if answers.is_empty() {
+            if output.capacity() == 0 {
+                *output = buffers.take();
+            }
+            let effect = write(output);
+            if output.is_empty() {
+                buffers.put(core::mem::take(output));
+            }
+            effect
+        } else {
+            answers.hold(buffers, write).unwrap_or_default()
+        };
+        association.elements += u32::from(effect.added);
+        self.release(effect);
+        self.announce(id);
+    }
+
+    /// Sends a message that answers nothing.
+    fn push(&mut self, id: AssociationId, bytes: &[u8]) {
+        let Some(association) = self.associations.get_mut(id) else { return };
+        if association.output.capacity() == 0 {
+            association.output = self.buffers.take();
+        }
+        association.output.extend_from_slice(bytes);
+        self.announce(id);
+    }
+
+    /// An element of an association is gone or another's: its shard hears it.
+    fn release(&mut self, effect: Effect) {
+        let Some(id) = effect.released else { return };
+        let shard = association::shard_of(id);
+        if shard == self.config.shard {
+            self.released(id);
+        } else {
+            self.write_mesh(shard, |out| mesh::emit_released(out, id));
+        }
+    }
+
+    fn released(&mut self, id: AssociationId) {
+        if let Some(association) = self.associations.get_mut(id) {
+            debug_assert!(association.elements > 0, "it had the element");
+            association.elements = association.elements.saturating_sub(1);
+        }
+    }
+
+    /// Tells the host of new output, or ends an association that does not
+    /// take it.
+    fn announce(&mut self, id: AssociationId) {
+        let Some(association) = self.associations.get_mut(id) else { return };
+        let queued = association.output.len() + association.answers.held();
+        if queued > self.config.output_bytes_max {
+            self.stats.slow_readers += 1;
+            self.shut(id, CloseReason::SlowReader);
+        } else if !association.announced && !association.output.is_empty() {
+            association.announced = true;
+            self.outputs.push_back(Output::Send(id));
+        }
+    }
+
+    /// Ends an association on the registrar's part.
+    fn shut(&mut self, id: AssociationId, reason: CloseReason) {
+        self.forget(id);
+        self.outputs.push_back(Output::Close(id, reason));
+    }
+
+    fn forget(&mut self, id: AssociationId) {
+        let Some(mut association) = self.associations.close(id) else { return };
+        self.stats.closed += 1;
+        association.answers.abandon(&mut self.buffers);
+        self.buffers.put(association.output);
+        if association.owners != 0 {
+            for to in (0..self.config.map.shards()).map(ShardId) {
+                if to != self.config.shard && association.owners & (1 << (to.0 % 64)) != 0 {
+                    self.write_mesh(to, |out| mesh::emit_closed(out, id));
+                }
+            }
+        }
+        self.orphan(id);
+    }
+
+    /// Removes the elements of an association that is gone.
+    fn orphan(&mut self, id: AssociationId) {
+        if self.pools.orphan(&mut self.stats, id, ORPHANS_AT_ONCE) == ORPHANS_AT_ONCE {
+            self.leaving.push_back(id);
+        }
+    }
+
+    /// When [`Shard::handle_timeout`] has work next; a time that is over
+    /// already if it has some left.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Timestamp> {
-        todo!()
+        if self.leaving.is_empty() {
+            self.pools.next_deadline(&self.config)
+        } else {
+            Some(Timestamp::ZERO)
+        }
     }
 
-    /// Does what is due, at most `budget` pool elements of it. `true`: more is
-    /// due now.
+    /// Does what is due, for at most `budget` pool elements (at least 1).
+    /// `true`: more is due now.
     pub fn handle_timeout(&mut self, now: Timestamp, budget: usize) -> bool {
-        todo!()
+        let mut left = budget.max(1);
+        while let Some(&id) = self.leaving.front()
+            && left > 0
+        {
+            let gone = self.pools.orphan(&mut self.stats, id, left);
+            if gone < left {
+                self.leaving.pop_front();
+            }
+            left -= gone;
+        }
+        while left > 0 && self.poll_due(now) {
+            left -= 1;
+        }
+        self.next_timeout().is_some_and(|next| next <= now)
+    }
+
+    fn poll_due(&mut self, now: Timestamp) -> bool {
+        self.scratch.clear();
+        let Self { config, stats, pools, scratch, .. } = self;
+        let mut turn = Turn { config, stats, now };
+        let Some(event) = pools.poll_due(&mut turn, scratch) else { return false };
+        if let Some(id) = event.association {
+            let shard = association::shard_of(id);
+            let message = core::mem::take(&mut self.scratch);
+            if shard == self.config.shard {
+                if event.removed {
+                    self.released(id);
+                }
+                self.push(id, &message);
+            } else {
+                self.write_mesh(shard, |out| {
+                    let mark = mesh::begin_push(out, id);
+                    out.extend_from_slice(&message);
+                    mesh::finish_push(out, &mark);
+                    if event.removed {
+                        mesh::emit_released(out, id);
+                    }
+                });
+            }
+            self.scratch = message;
+        }
+        true
     }
 
     /// What the host is to do next. Each association and each shard is named
     /// at most once until its bytes are taken.
     pub fn poll_output(&mut self) -> Option<Output> {
-        todo!()
+        loop {
+            let output = self.outputs.pop_front()?;
+            let stands = match output {
+                Output::Send(id) | Output::Resume(id) => self.associations.get(id).is_some(),
+                Output::Mesh(shard) => self.outbox.has(shard),
+                Output::Close(..) => true,
+            };
+            if stands {
+                return Some(output);
+            }
+        }
     }
 
-    /// Swaps the association's whole messages into `into`, which must be
-    /// empty; its capacity is used again.
+    /// Swaps the association's whole messages into `into`, which is emptied
+    /// first; its capacity is used again.
     pub fn take_send(&mut self, id: AssociationId, into: &mut Vec<u8>) {
-        todo!()
+        into.clear();
+        let Some(association) = self.associations.get_mut(id) else { return };
+        core::mem::swap(&mut association.output, into);
+        association.announced = false;
+        self.buffers.put(core::mem::take(&mut association.output));
+        self.try_resume(id);
     }
 
-    /// Swaps the batch for a shard into `into`, which must be empty; its
+    /// Swaps the batch for a shard into `into`, which is emptied first; its
     /// capacity is used again.
     pub fn take_mesh(&mut self, to: ShardId, into: &mut Vec<u8>) {
-        todo!()
+        self.outbox.take(to, into);
+        if self.parked.is_empty() || self.outbox.is_congested() {
+            return;
+        }
+        let mut parked = core::mem::take(&mut self.parked);
+        for id in parked.drain(..) {
+            if let Some(association) = self.associations.get_mut(id) {
+                association.listed = false;
+            }
+            self.try_resume(id);
+        }
+        if self.parked.is_empty() {
+            // Nobody waits again: keep the capacity.
+            self.parked = parked;
+        }
     }
 
     /// Bytes queued toward this association.
     #[must_use]
     pub fn output_pending(&self, id: AssociationId) -> usize {
-        todo!()
+        self.associations.get(id).map_or(0, |association| association.output.len())
     }
 
-    /// The pools of this shard.
-    #[must_use]
-    pub fn handlespace(&self) -> &Handlespace {
-        todo!()
+    /// Lets a parked association go on if nothing is in its way any more.
+    fn try_resume(&mut self, id: AssociationId) {
+        let Some(association) = self.associations.get_mut(id) else { return };
+        if association.parked == Parked::No {
+            return;
+        }
+        association.parked = obstacle(&self.config, association, &self.outbox);
+        if association.parked == Parked::No {
+            self.outputs.push_back(Output::Resume(id));
+        }
+        self.list_parked(id);
     }
+}
 
-    /// What it counted.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        todo!()
+/// What keeps an association from being read from.
+fn obstacle(config: &Config, association: &Association, outbox: &Outbox) -> Parked {
+    let queued = association.output.len() + association.answers.backlog();
+    let stop = READ_STOP_BYTES.min(config.output_bytes_max / 4);
+    if association.answers.len() >= config.pending_max as usize || queued > stop {
+        Parked::Backlog
+    } else if outbox.is_congested() {
+        Parked::Mesh
+    } else {
+        Parked::No
     }
 }

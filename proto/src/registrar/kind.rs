@@ -1,0 +1,17 @@
+//! The ASAP messages a registrar acts upon (RFC 5352, 2.2).
+
+pub(super) const REGISTRATION: u8 = 0x01;
+const DEREGISTRATION: u8 = 0x02;
+const HANDLE_RESOLUTION: u8 = 0x05;
+const KEEP_ALIVE_ACK: u8 = 0x08;
+const UNREACHABLE: u8 = 0x09;
+
+/// Whether a message of this type is answered with one of a pool.
+pub(super) const fn is_answered(kind: u8) -> bool {
+    matches!(kind, REGISTRATION | DEREGISTRATION | HANDLE_RESOLUTION)
+}
+
+/// Whether a message of this type is for the shard of its pool.
+pub(super) const fn is_for_pool(kind: u8) -> bool {
+    is_answered(kind) || matches!(kind, KEEP_ALIVE_ACK | UNREACHABLE)
+}

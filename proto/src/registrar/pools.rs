@@ -1,0 +1,339 @@
+//! The pools that live on this shard: what their pool elements and pool users
+//! ask, wherever their association is.
+//!
+//! Every change of the handlespace by a pool element goes through
+//! [`Pools::registered`] or [`Pools::remove`]: that is where peers hear of it,
+//! and so a Handle Update leaves before the response does.
+
+use rserpool_codec::asap::{Message, peek_element};
+use rserpool_codec::{Cause, CauseCode, Causes, DecodeError, Fault, Reply, parameter};
+use rserpool_engine::{
+    AssociationId, Due, ElementKey, Handlespace, PeId, PoolHandle, Reported, Resolution, Timestamp,
+};
+
+use super::suspects::{Suspects, Verdict};
+use super::{Config, Peer, Stats, kind};
+
+mod registration;
+mod resolution;
+
+/// Where a message comes from.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) association: AssociationId,
+    pub(super) peer: Peer,
+    /// The association may register one more element.
+    pub(super) may_add: bool,
+    /// There is little room for answers to its shard.
+    pub(super) congested: bool,
+}
+
+/// What a message did beside its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Effect {
+    /// Its association has one element more.
+    pub(super) added: bool,
+    /// This association has one element less.
+    pub(super) released: Option<AssociationId>,
+}
+
+/// What became due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Event {
+    /// The element's association, if it has one here. The message, if one was
+    /// written, is for it.
+    pub(super) association: Option<AssociationId>,
+    /// The association has one element less.
+    pub(super) removed: bool,
+}
+
+/// The pools that live on this shard.
+#[derive(Debug)]
+pub(super) struct Pools {
+    space: Handlespace,
+    resolution: Resolution,
+    suspects: Suspects,
+    record: Vec<u8>,
+    /// The parameter a cause carries.
+    data: Vec<u8>,
+}
+
+/// What a call works with.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) config: &'a Config,
+    pub(super) stats: &'a mut Stats,
+    pub(super) now: Timestamp,
+}
+
+impl Pools {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            space: Handlespace::new(config.engine.clone()),
+            resolution: Resolution::default(),
+            suspects: Suspects::default(),
+            record: Vec::new(),
+            data: Vec::new(),
+        }
+    }
+
+    pub(super) const fn space(&self) -> &Handlespace {
+        &self.space
+    }
+
+    /// Does what a message asks for and appends the answer to `out`.
+    pub(super) fn receive(
+        &mut self,
+        turn: &mut Turn<'_>,
+        origin: &Origin,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Effect {
+        let (message, unrecognized) = match Message::parse_reporting(bytes) {
+            Ok(read) => read,
+            Err(error) => {
+                refuse(turn, bytes, &error, out);
+                return Effect::default();
+            }
+        };
+        let effect = self.act(turn, origin, &message, out);
+        if let Some(causes) = unrecognized.causes() {
+            emit_error(turn, causes, out);
+        }
+        effect
+    }
+
+    fn act(
+        &mut self,
+        turn: &mut Turn<'_>,
+        origin: &Origin,
+        message: &Message<'_>,
+        out: &mut Vec<u8>,
+    ) -> Effect {
+        match *message {
+            Message::Registration { handle, ref element } => {
+                self.register(turn, origin, handle, element, out)
+            }
+            Message::Deregistration { handle, pe } => {
+                self.deregister(turn, origin, handle, pe, out)
+            }
+            Message::HandleResolution { handle, subscribe: _, items } => {
+                self.resolve(turn, origin, handle, items, out);
+                Effect::default()
+            }
+            Message::KeepAliveAck { handle, pe } => {
+                self.keep_alive_acked(turn, origin, handle, pe);
+                Effect::default()
+            }
+            Message::Unreachable { handle, pe } => {
+                self.report(turn, origin, handle, pe);
+                Effect::default()
+            }
+            Message::Error { .. } => {
+                turn.stats.errors_received += 1;
+                Effect::default()
+            }
+            Message::RegistrationResponse { .. }
+            | Message::DeregistrationResponse { .. }
+            | Message::HandleResolutionResponse { .. }
+            | Message::KeepAlive { .. }
+            | Message::ServerAnnounce { .. }
+            | Message::Cookie { .. }
+            | Message::CookieEcho { .. }
+            | Message::BusinessCard { .. } => {
+                turn.stats.unexpected += 1;
+                Effect::default()
+            }
+        }
+    }
+
+    /// RFC 5352, 3.2. An element that is not registered is deregistered
+    /// already. One that is may only be deregistered by the association that
+    /// registered it (2.2.2: no deregistration by proxy); another is refused
+    /// with cause 0xa, and learns nothing but that the element exists.
+    fn deregister(
+        &mut self,
+        turn: &mut Turn<'_>,
+        origin: &Origin,
+        handle: PoolHandle<'_>,
+        pe: PeId,
+        out: &mut Vec<u8>,
+    ) -> Effect {
+        let registered = self.space.find(handle, pe);
+        let owner = registered.and_then(|key| self.space.get(key)?.association());
+        let mut effect = Effect::default();
+        let mut error = None;
+        match registered {
+            Some(key) if owner == Some(origin.association) => {
+                turn.stats.deregistrations += 1;
+                effect.released = self.remove(key);
+            }
+            Some(_) => {
+                turn.stats.reject(CauseCode::SecurityConsiderations);
+                error = Some(CauseCode::SecurityConsiderations);
+            }
+            None => turn.stats.deregistrations_idle += 1,
+        }
+        let causes = error.map(|code| [Cause::new(code, &[])]);
+        let error = causes.as_ref().map(|causes| Causes::list(causes));
+        emit(turn, &Message::DeregistrationResponse { handle, pe, error }, out);
+        effect
+    }
+
+    /// RFC 5352, 3.4. The acknowledgment must come from the element itself.
+    fn keep_alive_acked(
+        &mut self,
+        turn: &mut Turn<'_>,
+        origin: &Origin,
+        handle: PoolHandle<'_>,
+        pe: PeId,
+    ) {
+        let key = self.space.find(handle, pe).filter(|&key| {
+            let element = self.space.get(key);
+            element.and_then(|element| element.association()) == Some(origin.association)
+        });
+        let Some(key) = key else {
+            turn.stats.keep_alive_acks_foreign += 1;
+            return;
+        };
+        turn.stats.keep_alive_acks += 1;
+        self.space.keep_alive_acked(turn.now, key);
+        self.suspects.forget(key);
+    }
+
+    /// RFC 5352, 3.5: a keep-alive at once, and a count of the reports. Which
+    /// count, [`super::suspects`] says.
+    fn report(&mut self, turn: &mut Turn<'_>, origin: &Origin, handle: PoolHandle<'_>, pe: PeId) {
+        let Some(key) = self.space.find(handle, pe) else {
+            turn.stats.reports_ignored += 1;
+            return;
+        };
+        self.space.probe(turn.now, key);
+        match self.suspects.report(turn.now, key, origin.association) {
+            Verdict::Ignore => turn.stats.reports_ignored += 1,
+            Verdict::Count => {
+                turn.stats.reports += 1;
+                if self.space.report_unreachable(key) == Some(Reported::LimitReached) {
+                    self.suspects.condemn(key);
+                }
+            }
+        }
+    }
+
+    /// When [`Pools::poll_due`] has something to do.
+    pub(super) fn next_deadline(&self, config: &Config) -> Option<Timestamp> {
+        let condemned = self.suspects.next_deadline(config.report_grace);
+        match (self.space.next_deadline(), condemned) {
+            (Some(engine), Some(condemned)) => Some(engine.min(condemned)),
+            (engine, condemned) => engine.or(condemned),
+        }
+    }
+
+    /// The next element that something is due for. Appends the message it is
+    /// to get, if any, to `out`.
+    pub(super) fn poll_due(&mut self, turn: &mut Turn<'_>, out: &mut Vec<u8>) -> Option<Event> {
+        if let Some(key) = self.suspects.poll_due(turn.now, turn.config.report_grace) {
+            turn.stats.reported_away += 1;
+            return Some(Event { association: self.remove(key), removed: true });
+        }
+        match self.space.poll_due(turn.now)? {
+            Due::KeepAlive(key) => {
+                let element = self.space.get(key)?;
+                let association = element.association();
+                if association.is_some() {
+                    turn.stats.keep_alives += 1;
+                    let message = Message::KeepAlive {
+                        registrar: turn.config.engine.registrar,
+                        take_home: false,
+                        handle: element.handle(),
+                        pe: Some(element.pe()),
+                    };
+                    emit(turn, &message, out);
+                }
+                Some(Event { association, removed: false })
+            }
+            Due::Silent(key) => {
+                turn.stats.silent += 1;
+                Some(Event { association: self.remove(key), removed: true })
+            }
+            Due::Expired(key) => {
+                turn.stats.expired += 1;
+                let element = self.space.get(key)?;
+                if turn.config.expiry_notice && element.association().is_some() {
+                    let (handle, pe) = (element.handle(), element.pe());
+                    let message = Message::DeregistrationResponse { handle, pe, error: None };
+                    emit(turn, &message, out);
+                }
+                Some(Event { association: self.remove(key), removed: true })
+            }
+        }
+    }
+
+    /// Removes up to `batch` elements of an association that is gone. Returns
+    /// how many; fewer than `batch`: all are gone.
+    pub(super) fn orphan(
+        &mut self,
+        stats: &mut Stats,
+        association: AssociationId,
+        batch: usize,
+    ) -> usize {
+        for count in 0..batch {
+            let Some(key) = self.space.first_of_association(association) else { return count };
+            self.remove(key);
+            stats.orphaned += 1;
+        }
+        batch
+    }
+
+    /// Removes an element. Returns the association that registered it.
+    fn remove(&mut self, key: ElementKey) -> Option<AssociationId> {
+        let association = self.space.get(key)?.association();
+        self.suspects.forget(key);
+        self.space.remove(key);
+        association
+    }
+
+    /// The Pool Handle parameter as data of a cause; nothing if it is too long.
+    fn handle_data(&mut self, handle: PoolHandle<'_>) {
+        self.data.clear();
+        let _ = parameter::emit_pool_handle(handle, &mut self.data);
+    }
+}
+
+/// Answers a message that cannot be read. A registration with a value that is
+/// not allowed is rejected; the rest gets an ASAP error, or nothing where the
+/// protocol wants silence, as after an ASAP error.
+fn refuse(turn: &mut Turn<'_>, bytes: &[u8], error: &DecodeError<'_>, out: &mut Vec<u8>) {
+    turn.stats.malformed += 1;
+    if error.reply == Reply::Silent {
+        return;
+    }
+    let causes = [error.cause];
+    let causes = Causes::list(&causes);
+    if bytes.first() == Some(&kind::REGISTRATION)
+        && error.fault == Fault::Value
+        && let Some((handle, pe)) = peek_element(bytes)
+    {
+        let error = Some(causes);
+        let message = Message::RegistrationResponse { handle, pe, rejected: true, error };
+        if message.emit(out, turn.config.length_form).is_ok() {
+            turn.stats.reject(CauseCode::InvalidValues);
+            return;
+        }
+    }
+    emit_error(turn, causes, out);
+}
+
+fn emit_error(turn: &mut Turn<'_>, causes: Causes<'_>, out: &mut Vec<u8>) {
+    turn.stats.errors_sent += 1;
+    let sent = Message::Error { causes }.emit(out, turn.config.length_form);
+    debug_assert!(sent.is_ok(), "causes are short enough for an error message");
+}
+
+/// Appends a message. One that is too long to be written, which takes a pool
+/// handle of almost 64 KiB, is replaced by an ASAP error.
+fn emit(turn: &mut Turn<'_>, message: &Message<'_>, out: &mut Vec<u8>) {
+    if message.emit(out, turn.config.length_form).is_err() {
+        emit_error(turn, Causes::list(&[Cause::new(CauseCode::InvalidValues, &[])]), out);
+    }
+}
