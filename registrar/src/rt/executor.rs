@@ -186,7 +186,10 @@ async fn receive(host: Rc<Host>, event: BufferedFile) {
             inbox.recycle(from, batch);
             host.pace.breathe().await;
         }
-        if idle && !host.over.get() && let Err(error) = inbox.wait(&event).await {
+        if idle
+            && !host.over.get()
+            && let Err(error) = inbox.wait(&event).await
+        {
             log::error!("shard {}: waiting for other shards: {error}", host.number.0);
             timer::sleep(ERROR_PAUSE).await;
         }
