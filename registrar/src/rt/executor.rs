@@ -153,8 +153,11 @@ async fn stop(host: &Rc<Host>, sockets: &[Socket], undrained: &AtomicU32) {
     while undrained.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
         timer::sleep(DRAIN_POLL).await;
     }
-    while host.serving() > 0 {
+    while host.serving() > 0 && Instant::now() < deadline + DRAIN {
         timer::sleep(DRAIN_POLL).await;
+    }
+    if host.serving() > 0 {
+        log::error!("shard {}: bug: {} connections stay open", host.number.0, host.serving());
     }
     host.over.set(true);
     host.postman.ring();
