@@ -138,10 +138,21 @@ impl Peer {
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// Sends as much as goes without waiting for the other side to read.
+    /// Sends until the other side has stopped reading: its answers are not
+    /// read, so it cannot write, so it must not read.
     pub(crate) fn stuff(&mut self, bytes: &[u8]) {
         self.stream.set_nonblocking(true).unwrap();
-        while self.stream.write(bytes).is_ok() {}
+        let mut progress = Instant::now();
+        while progress.elapsed() < Duration::from_millis(200) {
+            match self.stream.write(bytes) {
+                Ok(_) => progress = Instant::now(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                // Closed for not reading.
+                Err(_) => break,
+            }
+        }
         self.stream.set_nonblocking(false).unwrap();
     }
 
