@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use peer::{PATIENCE, Peer, registrar, registration, resolution, resolved};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit, setrlimit};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-registrar"));
@@ -75,6 +75,14 @@ impl Served {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
         rest
+    }
+
+    /// CPU time of all its threads, in hundredths of a second.
+    fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The fields after the name in parentheses begin with the third.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
     fn resident_kib(&self) -> usize {
@@ -206,6 +214,39 @@ fn too_little_locked_memory_is_explained() {
     for part in ["64 KiB", "512 KiB", "ulimit -l", "LimitMEMLOCK"] {
         assert!(stderr.contains(part), "{part:?} is not in {stderr}");
     }
+}
+
+#[test]
+fn too_many_open_files_pause_accepting_without_spinning() {
+    let served = Served::start(&["--shards", "1"]);
+    let mut early = Peer::connect(served.address());
+    early.ask(&registration(b"a", 1));
+    let open = std::fs::read_dir(format!("/proc/{}/fd", served.child.id())).unwrap().count();
+    let limit = prlimit(
+        Some(served.pid()),
+        Resource::Nofile,
+        Rlimit {
+            current: Some(u64::try_from(open).unwrap()),
+            maximum: getrlimit(Resource::Nofile).maximum,
+        },
+    )
+    .unwrap();
+    // The accept that the kernel has already goes by the old limit.
+    let mut passed = Peer::connect(served.address());
+    assert_eq!(resolved(&passed.ask(&resolution(b"a"))), [1]);
+    let mut late = Peer::connect(served.address());
+    late.send(&resolution(b"a"));
+    let (began, used) = (Instant::now(), served.cpu_ticks());
+    while began.elapsed() < Duration::from_millis(600) {
+        assert_eq!(resolved(&early.ask(&resolution(b"a"))), [1]);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!late.has_answer(), "it was accepted");
+    // Ticks are 10 ms: spinning would take about 60 of them.
+    let ticks = served.cpu_ticks() - used;
+    assert!(ticks < 30, "{ticks} ticks of CPU in 600 ms");
+    prlimit(Some(served.pid()), Resource::Nofile, limit).unwrap();
+    assert_eq!(resolved(&late.message()), [1]);
 }
 
 #[test]
