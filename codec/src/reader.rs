@@ -127,6 +127,20 @@ impl<'a> Tlv<'a> {
     }
 }
 
+/// Reads one whole parameter, with or without padding.
+pub(crate) fn lone<'a, T>(
+    bytes: &'a [u8],
+    read: impl FnOnce(&Tlv<'a>) -> Result<T, DecodeError<'a>>,
+) -> Result<T, DecodeError<'a>> {
+    let mut rest = bytes;
+    let whole = Tlv::take(&mut rest).and_then(|tlv| match tlv {
+        Some(_) if !rest.is_empty() => Err(DecodeError::invalid(Fault::Length, rest)),
+        Some(tlv) => Ok(tlv),
+        None => Err(DecodeError::invalid(Fault::Missing, bytes)),
+    });
+    whole.and_then(|tlv| read(&tlv)).map_err(|error| error.located_in(bytes))
+}
+
 /// Goes over the parameters of a message or of another parameter.
 #[derive(Debug)]
 pub(crate) struct Reader<'a, 'r> {

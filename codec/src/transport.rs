@@ -8,7 +8,7 @@ use crate::address::Addresses;
 use crate::error::{DecodeError, EmitError, Fault};
 use crate::frame::LengthForm;
 use crate::parameter::kind;
-use crate::reader::{Reader, Tlv};
+use crate::reader::{self, Reader, Tlv};
 use crate::writer::Writer;
 
 /// A transport parameter. Fields its kind does not have are zero or empty
@@ -69,6 +69,14 @@ impl<'a> Transport<'a> {
     const fn ip(kind: TransportKind, port: u16, addresses: Addresses<'a>) -> Self {
         let channel_use = ChannelUse::Data;
         Self { kind, port, channel_use, service_code: 0, addresses, opaque: &[] }
+    }
+
+    /// Reads a whole transport parameter, with or without padding.
+    ///
+    /// # Errors
+    /// What is wrong; offsets count from the parameter's start.
+    pub fn parse(tlv: &'a [u8]) -> Result<Self, DecodeError<'a>> {
+        reader::lone(tlv, |tlv| Self::read(tlv, &mut false))
     }
 
     /// Appends the parameter, padded to a multiple of 4 bytes.

@@ -2,6 +2,7 @@
 
 mod conversation;
 mod event;
+mod requests;
 
 pub use conversation::{Config, Conversation, Full};
 pub use event::{Event, Request, TimedOut, Unexpected};

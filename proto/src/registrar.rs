@@ -20,6 +20,6 @@ mod stats;
 mod suspects;
 
 pub use association::Peer;
-pub use config::{Config, LifeUnit, Loopback};
+pub use config::{Config, Loopback};
 pub use shard::{CloseReason, Output, Shard};
 pub use stats::Stats;

@@ -3,10 +3,12 @@
 use core::fmt;
 use core::time::Duration;
 
-use rserpool_codec::{Element, EmitError, LengthForm};
+use rserpool_codec::asap::Message;
+use rserpool_codec::{Causes, Element, EmitError, LengthForm, Reply};
 use rserpool_engine::{PeId, PoolHandle, Timestamp};
 
-use super::{Event, TimedOut};
+use super::requests::{Match, Requests};
+use super::{Event, Request, TimedOut, Unexpected};
 
 /// The time-outs and limits of one conversation.
 #[derive(Clone, Debug)]
@@ -57,21 +59,28 @@ impl fmt::Display for Full {
 impl core::error::Error for Full {}
 
 /// A pool element's and pool user's side of one association with a registrar.
-/// Many elements may share it. Responses have no transaction identifiers:
-/// they answer the requests of their type in order.
+/// Many elements may share it. Responses have no transaction identifiers: each
+/// answers the oldest request of its type it agrees with.
 #[derive(Debug)]
 pub struct Conversation {
     config: Config,
     output: Vec<u8>,
+    registrations: Requests,
+    deregistrations: Requests,
+    resolutions: Requests,
 }
 
-#[expect(clippy::todo, reason = "signatures first")]
-#[expect(unused_variables, reason = "signatures first")]
 impl Conversation {
     /// A conversation over a new association.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, output: Vec::new() }
+        Self {
+            config,
+            output: Vec::new(),
+            registrations: Requests::default(),
+            deregistrations: Requests::default(),
+            resolutions: Requests::default(),
+        }
     }
 
     /// Its configuration.
@@ -91,7 +100,8 @@ impl Conversation {
         handle: PoolHandle<'_>,
         element: &Element<'_>,
     ) -> Result<(), Full> {
-        todo!()
+        let message = Message::Registration { handle, element: *element };
+        self.ask(now, Request::Registration, token, &message, handle, element.pe)
     }
 
     /// Deregisters an element of this association (RFC 5352, 3.2).
@@ -105,10 +115,12 @@ impl Conversation {
         handle: PoolHandle<'_>,
         pe: PeId,
     ) -> Result<(), Full> {
-        todo!()
+        let message = Message::Deregistration { handle, pe };
+        self.ask(now, Request::Deregistration, token, &message, handle, pe)
     }
 
-    /// Resolves a pool handle (RFC 5352, 3.3). `items`: the option 0x803f.
+    /// Resolves a pool handle (RFC 5352, 3.3). `items` is the option 0x803f:
+    /// the most pool elements to answer with.
     ///
     /// # Errors
     /// The request was not made.
@@ -120,7 +132,32 @@ impl Conversation {
         items: Option<u32>,
         subscribe: bool,
     ) -> Result<(), Full> {
-        todo!()
+        let message = Message::HandleResolution { handle, subscribe, items };
+        self.ask(now, Request::Resolution, token, &message, handle, NO_PE)
+    }
+
+    fn ask(
+        &mut self,
+        now: Timestamp,
+        request: Request,
+        token: u64,
+        message: &Message<'_>,
+        handle: PoolHandle<'_>,
+        pe: PeId,
+    ) -> Result<(), Full> {
+        let (requests, timeout) = match request {
+            Request::Registration => (&mut self.registrations, self.config.registration_timeout),
+            Request::Deregistration => {
+                (&mut self.deregistrations, self.config.deregistration_timeout)
+            }
+            Request::Resolution => (&mut self.resolutions, self.config.resolution_timeout),
+        };
+        if requests.is_full(self.config.in_flight_max) {
+            return Err(Full::InFlight);
+        }
+        message.emit(&mut self.output, self.config.length_form).map_err(Full::Emit)?;
+        requests.push(now, timeout, token, handle, pe);
+        Ok(())
     }
 
     /// Reports an element as unreachable (RFC 5352, 3.5). Nothing answers it.
@@ -128,7 +165,8 @@ impl Conversation {
     /// # Errors
     /// The handle does not fit a message.
     pub fn report_unreachable(&mut self, handle: PoolHandle<'_>, pe: PeId) -> Result<(), Full> {
-        todo!()
+        let message = Message::Unreachable { handle, pe };
+        message.emit(&mut self.output, self.config.length_form).map_err(Full::Emit)
     }
 
     /// Acknowledges a keep-alive for an element of this association.
@@ -136,12 +174,79 @@ impl Conversation {
     /// # Errors
     /// The handle does not fit a message.
     pub fn ack_keep_alive(&mut self, handle: PoolHandle<'_>, pe: PeId) -> Result<(), Full> {
-        todo!()
+        let message = Message::KeepAliveAck { handle, pe };
+        message.emit(&mut self.output, self.config.length_form).map_err(Full::Emit)
     }
 
     /// One whole message arrived, with or without the padding after its end.
-    pub fn receive<'m>(&mut self, now: Timestamp, message: &'m [u8]) -> Event<'m> {
-        todo!()
+    pub fn receive<'m>(&mut self, _now: Timestamp, message: &'m [u8]) -> Event<'m> {
+        let (message, unrecognized) = match Message::parse_reporting(message) {
+            Ok(read) => read,
+            Err(error) => {
+                if error.reply == Reply::Report && message.first() != Some(&TYPE_ERROR) {
+                    self.send_error(Causes::list(&[error.cause]));
+                }
+                return Event::Unexpected(Unexpected::Malformed(error));
+            }
+        };
+        if let Some(causes) = unrecognized.causes()
+            && message.code() != TYPE_ERROR
+        {
+            self.send_error(causes);
+        }
+        self.event(message)
+    }
+
+    fn event<'m>(&mut self, message: Message<'m>) -> Event<'m> {
+        match message {
+            Message::RegistrationResponse { handle, pe, rejected, error } => {
+                match self.registrations.answer(handle, pe) {
+                    Match::Waiting(token) => {
+                        Event::Registered { token, handle, pe, rejected, causes: error }
+                    }
+                    Match::Overdue(token) => late(Request::Registration, token),
+                    Match::None => Event::Unexpected(Unexpected::Response),
+                }
+            }
+            Message::DeregistrationResponse { handle, pe, error } => {
+                match self.deregistrations.answer(handle, pe) {
+                    Match::Waiting(token) => {
+                        Event::Deregistered { token, handle, pe, causes: error }
+                    }
+                    Match::Overdue(token) => late(Request::Deregistration, token),
+                    Match::None if error.is_none() => Event::Expired { handle, pe },
+                    Match::None => Event::Unexpected(Unexpected::Response),
+                }
+            }
+            Message::HandleResolutionResponse { handle, policy, elements, error, .. } => match self
+                .resolutions
+                .answer(handle, NO_PE)
+            {
+                Match::Waiting(token) => Event::Resolved { token, handle, policy, elements, error },
+                Match::Overdue(token) => late(Request::Resolution, token),
+                Match::None => Event::Unexpected(Unexpected::Response),
+            },
+            Message::KeepAlive { registrar, take_home, handle, pe } => {
+                Event::KeepAlive { handle, pe, registrar, take_home }
+            }
+            Message::ServerAnnounce { registrar, transports } => {
+                Event::Announce { registrar, transports }
+            }
+            Message::Error { causes } => Event::Error { causes },
+            Message::Registration { .. }
+            | Message::Deregistration { .. }
+            | Message::HandleResolution { .. }
+            | Message::KeepAliveAck { .. }
+            | Message::Unreachable { .. }
+            | Message::Cookie { .. }
+            | Message::CookieEcho { .. }
+            | Message::BusinessCard { .. } => Event::Unexpected(Unexpected::Message),
+        }
+    }
+
+    fn send_error(&mut self, causes: Causes<'_>) {
+        let sent = Message::Error { causes }.emit(&mut self.output, self.config.length_form);
+        debug_assert!(sent.is_ok(), "causes are short enough for an error message");
     }
 
     /// Bytes to send. The caller drains it.
@@ -149,15 +254,38 @@ impl Conversation {
         &mut self.output
     }
 
+    /// How many requests wait for their answer.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.registrations.waiting() + self.deregistrations.waiting() + self.resolutions.waiting()
+    }
+
     /// When [`Conversation::handle_timeout`] has something to tell next.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Timestamp> {
-        todo!()
+        let all = [&self.registrations, &self.deregistrations, &self.resolutions];
+        all.into_iter().filter_map(Requests::next_timeout).min()
     }
 
-    /// The oldest request whose answer is overdue, until `None`. A late answer
-    /// to it is recognized and dropped.
+    /// A request whose answer is overdue, until `None`. It is given up: a late
+    /// answer to it is [`Unexpected::Late`].
     pub fn handle_timeout(&mut self, now: Timestamp) -> Option<TimedOut> {
-        todo!()
+        let all = [
+            (Request::Registration, &mut self.registrations),
+            (Request::Deregistration, &mut self.deregistrations),
+            (Request::Resolution, &mut self.resolutions),
+        ];
+        all.into_iter().find_map(|(request, requests)| {
+            let token = requests.give_up(now)?;
+            Some(TimedOut { request, token })
+        })
     }
+}
+
+/// A handle resolution asks for no pool element in particular.
+const NO_PE: PeId = PeId::new(0);
+const TYPE_ERROR: u8 = 0x0e;
+
+const fn late<'m>(request: Request, token: u64) -> Event<'m> {
+    Event::Unexpected(Unexpected::Late(TimedOut { request, token }))
 }

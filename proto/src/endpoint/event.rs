@@ -46,6 +46,8 @@ pub enum Event<'m> {
 pub enum Unexpected<'m> {
     /// It cannot be read. What the protocol wants reported is in the output.
     Malformed(DecodeError<'m>),
+    /// It answers a request that was given up.
+    Late(TimedOut),
     /// It answers nothing that was asked.
     Response,
     /// It is a message a registrar does not send.

@@ -5,6 +5,8 @@ use core::time::Duration;
 use rserpool_codec::LengthForm;
 use rserpool_engine::{ShardId, ShardMap};
 
+use crate::LifeUnit;
+
 /// What a shard is told at its start. All shards of one registrar have the
 /// same but for `shard` and the seed.
 #[derive(Clone, Debug)]
@@ -69,17 +71,6 @@ impl Default for Config {
             mesh_bytes_max: 4 << 20,
         }
     }
-}
-
-/// The unit of the registration life on the wire. It cannot be told from the
-/// value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LifeUnit {
-    /// RFC 5354, 3.10.
-    #[default]
-    Seconds,
-    /// rsplib's.
-    Milliseconds,
 }
 
 /// Whose service may be at a loopback address.

@@ -1,16 +1,15 @@
 //! Registrations (RFC 5352, 3.1).
 
 use core::net::{IpAddr, Ipv4Addr};
-use core::time::Duration;
 
 use rserpool_codec::asap::Message;
 use rserpool_codec::{Addresses, Cause, CauseCode, Causes, Element, Transport, parameter};
 use rserpool_engine::{
     AssociationId, ChannelUse, Outcome, PoolHandle, RegisterError, Registered, Registration,
-    RegistrationLife, TransportKind,
+    TransportKind,
 };
 
-use super::super::{LifeUnit, Loopback};
+use super::super::Loopback;
 use super::{Effect, Origin, Pools, Turn, emit};
 
 impl Pools {
@@ -61,7 +60,7 @@ impl Pools {
             let _ = element.user_transport.emit(&mut self.data, turn.config.length_form);
             return Err(CauseCode::InvalidValues);
         }
-        let Some(life) = life_from_wire(element.life, turn.config.life_unit) else {
+        let Some(life) = turn.config.life_unit.from_wire(element.life) else {
             let _ = element.emit(&mut self.data, turn.config.length_form);
             return Err(CauseCode::InvalidValues);
         };
@@ -200,35 +199,4 @@ fn may_be_at(transport: &Transport<'_>, loopback: Loopback, origin: &Origin) -> 
             && (loopback || !address.is_loopback())
     };
     transport.port != 0 && transport.addresses.iter().all(may)
-}
-
-/// The registration life (RFC 5354, 3.10): -1 is infinite. What is no time is
-/// not a life. rsplib's milliseconds have no sign.
-fn life_from_wire(wire: i32, unit: LifeUnit) -> Option<RegistrationLife> {
-    let life = match (wire, unit) {
-        (0, _) => return None,
-        (-1, _) => return Some(RegistrationLife::Infinite),
-        (_, LifeUnit::Seconds) => Duration::from_secs(u64::try_from(wire).ok()?),
-        (_, LifeUnit::Milliseconds) => Duration::from_millis(u64::from(wire.cast_unsigned())),
-    };
-    Some(RegistrationLife::For(life))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_registration_life_is_signed_seconds_or_unsigned_milliseconds() {
-        let seconds = |wire| life_from_wire(wire, LifeUnit::Seconds);
-        let millis = |wire| life_from_wire(wire, LifeUnit::Milliseconds);
-        assert_eq!(seconds(90), Some(RegistrationLife::For(Duration::from_secs(90))));
-        assert_eq!(millis(90_000), Some(RegistrationLife::For(Duration::from_secs(90))));
-        assert_eq!(seconds(-1), Some(RegistrationLife::Infinite));
-        assert_eq!(millis(-1), Some(RegistrationLife::Infinite));
-        assert_eq!(seconds(-2), None);
-        let long = Duration::from_millis(0xffff_fffe);
-        assert_eq!(millis(-2), Some(RegistrationLife::For(long)));
-        assert_eq!((seconds(0), millis(0)), (None, None));
-    }
 }
