@@ -1,6 +1,8 @@
 //! The program: its command line, what it prints, its signals and its exit
 //! status.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod peer;
 
 use std::io::{BufRead, BufReader, Read};
@@ -174,7 +176,7 @@ fn a_port_in_use_is_status_1_and_a_check_says_2() {
     let running = registrar(1);
     let taken = format!("tcp://{}", running.asap_tcp()[0]);
     for (arguments, status) in
-        [([&"--shards=1", "--asap", &taken].as_slice(), 1), (&["--check", "--asap", &taken], 2)]
+        [(["--shards=1", "--asap", &taken].as_slice(), 1), (&["--check", "--asap", &taken], 2)]
     {
         let output = run(arguments);
         let stderr = text(&output.stderr);

@@ -1,6 +1,7 @@
 //! A host that refuses io_uring, as the default seccomp profiles of
 //! containers do.
 #![expect(unsafe_code, reason = "listed in docs/unsafe.md")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::{Command, Output};
 use std::thread;
