@@ -1,2 +1,0 @@
-//! The `rserpool-registrar` binary.
-fn main() {}

@@ -1,0 +1,117 @@
+//! Slices of work. While any task can run, glommio 0.9 polls no socket, timer
+//! or descriptor until its preemption timer fires (100 ms, and smaller values
+//! make it park for good). So a shard that worked for [`SLICE`] lets its
+//! connections wait for a real timer of [`PAUSE`]: then nothing can run, and
+//! the executor looks at all of them.
+
+use core::cell::{Cell, RefCell};
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Instant;
+
+use glommio::timer;
+
+use super::bell::Bell;
+
+/// How long connections are served in one go.
+const SLICE: Duration = Duration::from_micros(200);
+/// The shortest timer that makes glommio look at its rings.
+const PAUSE: Duration = Duration::from_micros(20);
+/// Tasks follow one another faster than this; a longer gap is a look at the
+/// rings.
+const GAP: Duration = Duration::from_micros(5);
+/// Waiters that a new slice starts with. Each lets in another when it is done.
+const FIRST: usize = 8;
+
+/// Something that waits for the next slice.
+pub(super) trait Waiter {
+    /// It stands in the queue.
+    fn queued(&self) -> &Cell<bool>;
+    fn wake(&self);
+}
+
+/// The slices of one shard.
+#[derive(Debug)]
+pub(super) struct Pace<W> {
+    started: Cell<Instant>,
+    last: Cell<Instant>,
+    closed: Cell<bool>,
+    waiting: RefCell<VecDeque<Rc<W>>>,
+    bell: Bell,
+}
+
+impl<W: Waiter> Pace<W> {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            started: Cell::new(now),
+            last: Cell::new(now),
+            closed: Cell::new(false),
+            waiting: RefCell::new(VecDeque::new()),
+            bell: Bell::default(),
+        }
+    }
+
+    /// Whether this one may work now. If not, it is woken when it may.
+    pub(super) fn admits(&self, waiter: &Rc<W>) -> bool {
+        if !self.closed.get() && !self.is_over() {
+            return true;
+        }
+        if !waiter.queued().replace(true) {
+            self.waiting.borrow_mut().push_back(Rc::clone(waiter));
+        }
+        if !self.closed.replace(true) {
+            self.bell.ring();
+        }
+        false
+    }
+
+    /// Some work is done.
+    pub(super) fn done(&self) {
+        self.last.set(Instant::now());
+        if !self.closed.get() && !self.is_over() {
+            self.let_in(1);
+        }
+    }
+
+    /// Waits for the rings to be looked at if the slice is over: for tasks
+    /// that are not connections and need not stand in their queue.
+    pub(super) async fn breathe(&self) {
+        self.last.set(Instant::now());
+        if self.is_over() {
+            timer::sleep(PAUSE).await;
+        }
+    }
+
+    /// Opens slice after slice while somebody waits; runs until dropped.
+    pub(super) async fn run(&self) {
+        loop {
+            self.bell.rung().await;
+            while self.closed.get() || !self.waiting.borrow().is_empty() {
+                timer::sleep(PAUSE).await;
+                self.closed.set(false);
+                self.started.set(Instant::now());
+                self.last.set(self.started.get());
+                self.let_in(FIRST);
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let now = Instant::now();
+        if now.duration_since(self.last.get()) > GAP {
+            self.started.set(now);
+        }
+        self.last.set(now);
+        now.duration_since(self.started.get()) > SLICE
+    }
+
+    fn let_in(&self, most: usize) {
+        for _ in 0..most {
+            let Some(waiter) = self.waiting.borrow_mut().pop_front() else { return };
+            waiter.queued().set(false);
+            waiter.wake();
+        }
+    }
+}

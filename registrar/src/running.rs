@@ -1,0 +1,353 @@
+//! A registrar's start, life and end.
+
+use core::fmt;
+use core::time::Duration;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+use rserpool_engine::{RegistrarId, ShardId, ShardMap};
+use rserpool_proto::registrar;
+
+use crate::connections::Connections;
+use crate::rt::{self, Control, EndNotice, Heart, Inbox, ShardPlan, ShardThread, Watchdog};
+use crate::stats::{ShardStats, Stats};
+use crate::{Options, StartError, listener, process, shard};
+
+/// How long a shard may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a shard may take to stop. It is done after little more than 1 s.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a shard may take to say what it counted.
+const STATS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most bytes of incomplete messages a shard keeps.
+const UNFED_BYTES_MAX: usize = 64 << 20;
+
+/// What a registrar bound and is limited to.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// Its identifier.
+    pub id: RegistrarId,
+    /// Where it takes ASAP over TCP.
+    pub asap_tcp: Vec<SocketAddr>,
+    /// The CPU of each shard.
+    pub cpus: Vec<usize>,
+    /// Most connections.
+    pub connections_max: u32,
+}
+
+/// A running registrar. Dropped, it stops as [`Running::stop`] does.
+pub struct Running {
+    bound: Bound,
+    /// `None`: its end is known.
+    shards: Vec<Option<ShardThread>>,
+    inboxes: Vec<Arc<Inbox>>,
+    ended: mpsc::Receiver<u16>,
+    watchdog: Option<Watchdog>,
+    started: Instant,
+}
+
+/// What a registrar did.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// How long it ran.
+    pub ran: Duration,
+    /// What it counted.
+    pub stats: Stats,
+}
+
+/// A shard came to an end that nobody asked for.
+#[derive(Clone, Debug)]
+pub struct ShardFailure {
+    /// Which shard.
+    pub shard: u16,
+    /// What it said.
+    pub message: String,
+}
+
+impl fmt::Display for ShardFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shard {} ended: {}", self.shard, self.message)
+    }
+}
+
+impl core::error::Error for ShardFailure {}
+
+/// Starts a registrar: one pinned thread a shard. Raises the process's soft
+/// limit of open files to its hard limit.
+///
+/// # Errors
+///
+/// What the host does not offer, or an address that cannot be bound.
+pub fn start(options: &Options) -> Result<Running, StartError> {
+    Prepared::new(options)?.start()
+}
+
+/// Does everything of [`start`] that can fail for reasons of the host, and
+/// gives it back: the identifier, addresses, CPUs and limits that a start
+/// would have.
+///
+/// # Errors
+///
+/// As [`start`].
+pub fn check(options: &Options) -> Result<Bound, StartError> {
+    Prepared::new(options).map(|prepared| prepared.bound)
+}
+
+/// All that the host had to give.
+struct Prepared {
+    bound: Bound,
+    /// For each address, one listener a shard.
+    listeners: Vec<Vec<TcpListener>>,
+    shard: shard::Config,
+    map_seed: u64,
+    seeds: Vec<u64>,
+}
+
+impl Prepared {
+    fn new(options: &Options) -> Result<Self, StartError> {
+        rt::probe()?;
+        let files = process::raise_open_files();
+        let allowed = process::cpus()?;
+        let most = u16::try_from(allowed.len()).unwrap_or(u16::MAX);
+        let shards = options.shards.unwrap_or(most).max(1);
+        let connections_max = process::connections_max(options.max_connections, files, shards)?;
+        let id = match options.id {
+            Some(id) => id,
+            None => random_id()?,
+        };
+        let (asap_tcp, listeners) = bind(options, shards)?;
+        let cpus = allowed.iter().copied().cycle().take(usize::from(shards)).collect();
+        let map_seed = random()?;
+        let seeds = (0..shards).map(|_| random()).collect::<Result<_, _>>()?;
+        let shard = shard::Config {
+            protocol: protocol_config(options, id, connections_max),
+            message_timeout: options.message_timeout,
+            unfed_bytes_max: UNFED_BYTES_MAX,
+            connections: Arc::new(Connections::new(connections_max)),
+        };
+        let bound = Bound { id, asap_tcp, cpus, connections_max };
+        Ok(Self { bound, listeners, shard, map_seed, seeds })
+    }
+
+    fn start(self) -> Result<Running, StartError> {
+        let shards = u16::try_from(self.bound.cpus.len()).unwrap_or(u16::MAX);
+        let map = ShardMap::new(shards, self.map_seed);
+        let inboxes = (0..shards)
+            .map(|_| Inbox::new(shards).map(Arc::new))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(StartError::Host)?;
+        let hearts: Vec<Arc<Heart>> = (0..shards).map(|_| Arc::default()).collect();
+        let undrained = Arc::new(AtomicU32::new(u32::from(shards)));
+        let epoch = Instant::now();
+        let (ended, endings) = mpsc::channel();
+        let mut running = Running {
+            bound: self.bound,
+            shards: Vec::new(),
+            inboxes,
+            ended: endings,
+            watchdog: None,
+            started: epoch,
+        };
+        let mut listeners: Vec<_> = self.listeners.into_iter().map(Vec::into_iter).collect();
+        let mut readiness = Vec::new();
+        for (number, heart) in (0..shards).zip(&hearts) {
+            let slot = usize::from(number);
+            let mut config = self.shard.clone();
+            config.protocol.shard = ShardId(number);
+            config.protocol.map = map.clone();
+            config.protocol.engine.seed = self.seeds.get(slot).copied().unwrap_or_default();
+            let (ready, is_ready) = mpsc::sync_channel(1);
+            let plan = ShardPlan {
+                number: ShardId(number),
+                cpu: running.bound.cpus.get(slot).copied().unwrap_or_default(),
+                shard: config,
+                listeners: listeners.iter_mut().filter_map(Iterator::next).collect(),
+                inboxes: running.inboxes.clone(),
+                heart: Arc::clone(heart),
+                undrained: Arc::clone(&undrained),
+                epoch,
+                ready,
+                ended: EndNotice { shard: number, to: ended.clone() },
+            };
+            let thread =
+                rt::spawn(plan).map_err(|message| StartError::Shard { shard: number, message })?;
+            running.shards.push(Some(thread));
+            readiness.push(is_ready);
+        }
+        running.await_ready(&readiness)?;
+        running.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// What it bound and is limited to.
+    #[must_use]
+    pub const fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// Where it takes ASAP over TCP. Ports that were 0 are those the system
+    /// chose.
+    #[must_use]
+    pub fn asap_tcp(&self) -> &[SocketAddr] {
+        &self.bound.asap_tcp
+    }
+
+    /// What its shards hold and have counted. A shard that does not answer
+    /// within seconds counts as zero.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let deadline = Instant::now() + STATS_TIMEOUT;
+        let asked = self.inboxes.iter().map(|inbox| {
+            let (answer, answered) = mpsc::channel();
+            inbox.tell(Control::Stats(answer));
+            answered
+        });
+        let asked: Vec<mpsc::Receiver<ShardStats>> = asked.collect();
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let shards = asked.iter().map(|answered| answered.recv_timeout(left()).unwrap_or_default());
+        Stats { shards: shards.collect() }
+    }
+
+    /// Waits at most this long for a shard to end that nobody stopped.
+    #[must_use]
+    pub fn failure(&mut self, patience: Duration) -> Option<ShardFailure> {
+        let shard = self.ended.recv_timeout(patience).ok()?;
+        let end = self.join(shard)?;
+        let message = end.err().unwrap_or_else(|| "it ended".to_owned());
+        Some(ShardFailure { shard, message })
+    }
+
+    /// Accepts no more, answers what was asked, closes all connections, and
+    /// ends: within little more than a second.
+    ///
+    /// # Errors
+    ///
+    /// A shard that had failed, or does not end.
+    pub fn stop(mut self) -> Result<Summary, ShardFailure> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<Summary, ShardFailure> {
+        for inbox in &self.inboxes {
+            inbox.tell(Control::Stop);
+        }
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        let mut shards = vec![ShardStats::default(); self.shards.len()];
+        let mut failure = None;
+        while self.shards.iter().any(Option::is_some) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(shard) = self.ended.recv_timeout(left) else { break };
+            match (self.join(shard), shards.get_mut(usize::from(shard))) {
+                (Some(Ok(counted)), Some(stats)) => *stats = counted,
+                (Some(Err(message)), _) => failure = Some(ShardFailure { shard, message }),
+                (Some(Ok(_)) | None, _) => {}
+            }
+        }
+        for (shard, thread) in (0..).zip(&mut self.shards) {
+            // It cannot be ended from outside; what it holds stays.
+            if thread.take().is_some() {
+                failure = Some(ShardFailure { shard, message: "it does not stop".to_owned() });
+            }
+        }
+        self.watchdog = None;
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(Summary { ran: self.started.elapsed(), stats: Stats { shards } }),
+        }
+    }
+
+    /// How a thread ended that said that it does. `None`: that was known.
+    fn join(&mut self, shard: u16) -> Option<Result<ShardStats, String>> {
+        self.shards.get_mut(usize::from(shard))?.take().map(ShardThread::join)
+    }
+
+    fn await_ready(&mut self, readiness: &[mpsc::Receiver<()>]) -> Result<(), StartError> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        for (shard, ready) in (0..).zip(readiness) {
+            match ready.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(()) => {}
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    return Err(StartError::Silent { shard, waited: START_TIMEOUT });
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    let end = self.join(shard).and_then(Result::err);
+                    let message = end.unwrap_or_else(|| "it ended".to_owned());
+                    return Err(StartError::Shard { shard, message });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Who wants to know calls `stop`.
+        let _unseen = self.end();
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("bound", &self.bound).finish_non_exhaustive()
+    }
+}
+
+/// The addresses that were bound, and the listeners of each.
+fn bind(
+    options: &Options,
+    shards: u16,
+) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), StartError> {
+    let mut addresses = Vec::new();
+    let mut listeners = Vec::new();
+    for address in options.asap_addresses() {
+        let mut result = listener::bind(address, shards);
+        let by_default = options.asap.is_empty() && options.listen.is_none();
+        if by_default && result.as_ref().is_err_and(listener::lacks_ipv6) {
+            let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
+            result = listener::bind(any, shards);
+        }
+        let (bound, sockets) = result?;
+        addresses.push(bound);
+        listeners.push(sockets);
+    }
+    Ok((addresses, listeners))
+}
+
+fn protocol_config(options: &Options, id: RegistrarId, connections_max: u32) -> registrar::Config {
+    registrar::Config {
+        engine: rserpool_engine::Config {
+            registrar: id,
+            pools_max: options.max_pools,
+            elements_max: options.max_elements,
+            elements_per_pool_max: options.max_elements_per_pool,
+            bad_reports_max: options.max_bad_reports,
+            keep_alive_interval: options.keep_alive_interval,
+            keep_alive_timeout: options.keep_alive_timeout,
+            ..rserpool_engine::Config::default()
+        },
+        items_max: options.max_items,
+        associations_max: connections_max,
+        elements_per_association_max: options.max_elements_per_connection,
+        ..registrar::Config::default()
+    }
+}
+
+fn random() -> Result<u64, StartError> {
+    getrandom::u64().map_err(|error| StartError::Random(io::Error::other(error)))
+}
+
+/// An identifier that is not 0.
+fn random_id() -> Result<RegistrarId, StartError> {
+    loop {
+        let id = getrandom::u32().map_err(|error| StartError::Random(io::Error::other(error)))?;
+        if id != 0 {
+            return Ok(RegistrarId::new(id));
+        }
+    }
+}
