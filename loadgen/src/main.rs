@@ -1,2 +1,9 @@
 //! The `rserpool-loadgen` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    rserpool_loadgen::Cli::parse().main()
+}

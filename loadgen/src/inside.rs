@@ -1,0 +1,146 @@
+//! The registrar inside: this program again, in a process of its own, so that
+//! what it uses is measured apart from what the load generator uses.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rserpool_registrar::{AsapAddress, Options, Running, start};
+
+/// The hidden subcommand that serves.
+pub(crate) const SUBCOMMAND: &str = "serve";
+/// How long the registrar may take to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// What the line says that gives the address.
+const READY: &str = "ready tcp://";
+
+/// A registrar in a process of its own.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    child: Child,
+    /// The registrar serves until this is closed.
+    life: Option<ChildStdin>,
+    address: SocketAddr,
+}
+
+impl Inside {
+    /// Starts it on a free port of the loopback address.
+    pub(crate) fn start(keep_alive_interval: Duration) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("the registrar inside does not start: {error}");
+        let milliseconds = keep_alive_interval.as_millis().to_string();
+        let mut child = Command::new(std::env::current_exe().map_err(failed)?)
+            .args([SUBCOMMAND, "--keep-alive-interval", &milliseconds])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let life = child.stdin.take();
+        let mut said = String::new();
+        if let Some(output) = child.stdout.take() {
+            let mut output = BufReader::new(output);
+            output.read_line(&mut said).map_err(failed)?;
+            if let Some(address) = said.trim_end().strip_prefix(READY) {
+                let address = address.parse().map_err(|_| format!("what address is {said:?}?"))?;
+                return Ok(Self { child, life, address });
+            }
+            output.read_to_string(&mut said).map_err(failed)?;
+        }
+        let _ = child.wait();
+        Err(format!("the registrar inside does not start: {}", said.trim_end()))
+    }
+
+    /// Where it takes ASAP.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it did within `patience`.
+    pub(crate) fn ended(&mut self, patience: Duration) -> Option<String> {
+        const LOOK: Duration = Duration::from_millis(10);
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(told(status)),
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// Stops it.
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
+        self.life = None;
+        match self.ended(STOP_TIMEOUT) {
+            Some(end) if end == told(ExitStatus::default()) => Ok(()),
+            Some(end) => Err(format!("the registrar inside {end} when it was to stop")),
+            None => Err("the registrar inside does not stop".to_owned()),
+        }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if self.ended(Duration::ZERO).is_none() {
+            // It is ours, and whoever wanted a clean end called `stop`.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn told(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status.signal() {
+        Some(signal) => format!("was ended by signal {signal}"),
+        None => format!("ended with exit status {}", status.code().unwrap_or(-1)),
+    }
+}
+
+/// Serves until standard input is closed.
+pub(crate) fn serve(keep_alive_interval: Duration) -> ExitCode {
+    let options = Options {
+        asap: vec![AsapAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
+        keep_alive_interval,
+        ..Options::default()
+    };
+    let ended = match start(&options) {
+        Ok(running) => attend(running),
+        Err(error) => Err(error.to_string()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where nobody reads it, nobody is there to be told.
+            let _ = writeln!(io::stdout(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn attend(mut running: Running) -> Result<(), String> {
+    const LOOK: Duration = Duration::from_millis(50);
+    static CLOSED: AtomicBool = AtomicBool::new(false);
+    let addresses = running.asap_tcp().iter();
+    let ready: String = addresses.map(|address| format!("{READY}{address}\n")).collect();
+    let mut output = io::stdout();
+    let told = output.write_all(ready.as_bytes()).and_then(|()| output.flush());
+    told.map_err(|error| error.to_string())?;
+    std::thread::spawn(|| {
+        // Its end, also by an error, is what is waited for.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        CLOSED.store(true, Ordering::Release);
+    });
+    while !CLOSED.load(Ordering::Acquire) {
+        if let Some(failure) = running.failure(LOOK) {
+            return Err(failure.to_string());
+        }
+    }
+    running.stop().map(|_| ()).map_err(|failure| failure.to_string())
+}
