@@ -1,5 +1,6 @@
 //! The Pool Element parameter (RFC 5354, 3.10).
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use rserpool_engine::{ChannelUse, PeId, Policy, RegistrarId, TransportKind};
@@ -51,6 +52,7 @@ impl<'a> Element<'a> {
     }
 
     /// Reads the parameter, which has to be a Pool Element.
+    #[inline]
     pub(crate) fn read(tlv: &Tlv<'a>, reportable: &mut bool) -> Result<Self, DecodeError<'a>> {
         let Some((&[p0, p1, p2, p3, h0, h1, h2, h3, l0, l1, l2, l3], parameters)) =
             tlv.value.split_first_chunk()

@@ -2,6 +2,8 @@
 //! [`Transport::emit`](crate::Transport::emit) and
 //! [`Transport::parse`](crate::Transport::parse).
 
+use alloc::vec::Vec;
+
 use rserpool_engine::{Policy, PoolHandle};
 
 use crate::error::{DecodeError, EmitError, Fault};
