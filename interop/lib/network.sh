@@ -48,3 +48,16 @@ on() {
 # Pulls and plugs a host's cable.
 cut_cable() { ip link set "$1" down; }
 plug_cable() { ip link set "$1" up; }
+
+# second_network HOST...: another Ethernet for these hosts, 10.45.0 for 10.44.0, that is not captured.
+second_network() {
+    local host
+    ip link add lan2 type bridge
+    ip link set lan2 up
+    for host; do
+        ip link add "$host-2" type veth peer name eth1 netns "$host"
+        ip link set "$host-2" master lan2 up
+        ip -n "$host" address add "$(address "$host" | sed s/44/45/)/24" dev eth1
+        ip -n "$host" link set eth1 up
+    done
+}

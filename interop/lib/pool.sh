@@ -39,12 +39,15 @@ start_asap() {
     start "$name" "$host" perl lib/asap.pl "sctp://$(address "$via"):3863" "$@"
 }
 
-# answers HANDLE PE...: a pool user that asks for more gets these elements, in this order.
-answers() {
-    local handle=$1 got
-    shift
-    got=$(asap pu1 "resolve $handle 128") || return 1
-    [ "$(cut -d' ' -f4- <<<"$got" | xargs -n1 | sort | xargs)" = "$(printf '%s\n' "$@" | sort | xargs)" ]
+# answers HANDLE PE...: a pool user that asks for all gets these elements, in any order.
+answers() { answers_over "$(address "$via")" "$@"; }
+
+# answers_over ADDRESS HANDLE PE...: the same, of the registrar at this address.
+answers_over() {
+    local handle=$2 got
+    got=$(on pu1 perl lib/asap.pl "sctp://$1:3863" "resolve $handle 128") || return 1
+    shift 2
+    [ "$(cut -d' ' -f4- <<<"$got" | tr ' ' '\n' | sort)" = "$(printf '%s\n' "$@" | sort)" ]
 }
 
 # unknown HANDLE: there is no such pool.

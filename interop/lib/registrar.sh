@@ -14,20 +14,21 @@ identifier() { printf '0x%08x' $((0x11111111 * ${1:2})); }
 
 # registrar HOST [SETTING=VALUE...]: starts a host's registrar as a process of the host's name and
 # waits until it takes associations. Settings: keepalive and timeout, the interval and time-out of
-# keep-alives in milliseconds; announce=off; peer=HOST, again for each peer.
+# keep-alives in milliseconds; announce=off; peer=HOST, again for each peer; both_networks=yes.
 registrar() {
-    local host=$1 setting command=()
+    local host=$1 setting command=() here
     shift
+    here=$(address "$host")
     case $(kind "$host") in
-        rsplib) command=(rspregistrar "-identifier=$(identifier "$host")" "-asap=$(address "$host"):3863"
-            "-enrp=$(address "$host"):9901" -logcolor=off -loglevel=5) ;;
+        rsplib) command=(rspregistrar "-identifier=$(identifier "$host")" -logcolor=off -loglevel=5
+            "-asap=$here:3863" "-enrp=$here:9901") ;;
         ours) command=("$INTEROP/../target/release/rserpool-registrar" --id "$(identifier "$host")"
-            --asap "sctp://$(address "$host"):3863") ;;
+            --asap "sctp://$here:3863") ;;
         *) fail "REGISTRAR=$REGISTRAR" ;;
     esac
     for setting; do
         # shellcheck disable=SC2207 # two words at most, without spaces
-        command+=($("$(kind "$host")_setting" "${setting%%=*}" "${setting#*=}"))
+        command+=($("$(kind "$host")_setting" "${setting%%=*}" "${setting#*=}" "$here"))
     done
     start "$host" "$host" "${command[@]}"
     wait_until 20 "endpoint of $host's registrar" takes_associations "$host"
@@ -45,6 +46,7 @@ rsplib_setting() {
         timeout) echo "-endpointkeepalivetimeoutinterval=$2" ;;
         announce) echo "-asapannounce=239.0.0.99:9 -enrpannounce=239.0.0.99:10" ;;
         peer) echo "-peer=$(address "$2"):9901" ;;
+        both_networks) echo "-asap=$3:3863,${3/44/45} -enrp=$3:9901,${3/44/45}" ;;
         *) fail "no setting $1" ;;
     esac
 }
@@ -55,6 +57,7 @@ ours_setting() {
         timeout) echo "--keep-alive-timeout $2" ;;
         announce) echo "--announce off" ;;
         peer) echo "--peer sctp://$(address "$2"):9901" ;;
+        both_networks) echo "--asap sctp://${3/44/45}:3863" ;;
         *) fail "no setting $1" ;;
     esac
 }
