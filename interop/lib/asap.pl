@@ -5,6 +5,7 @@
 #   register HANDLE PE POLICY[:NUMBER...] [LIFE [USE]]   registered HANDLE PE | rejected HANDLE PE CAUSE [DATA]
 #   deregister HANDLE PE                 deregistered HANDLE PE | refused HANDLE PE CAUSE
 #   resolve HANDLE [ITEMS [TIMES]]       resolved HANDLE POLICY PE... | unresolved HANDLE CAUSE
+#   homes HANDLE                         homes HANDLE PE@HOME..., sorted, of all elements
 #   report HANDLE PE                     reported HANDLE PE
 #   open [COUNT]                         COUNT more associations; commands use the newest
 #   each N register HANDLE PE POLICY     the command on the first N associations, PE counting up
@@ -45,6 +46,9 @@ my (@associations, $transport, $address);
 $| = 1;
 
 sub fail { print "failed: @_\n"; exit 1 }
+
+# An identifier as it is written: 0xec01 or decimal.
+sub number { return $_[0] =~ /^0x/ ? hex $_[0] : int $_[0] }
 
 # --- Bytes (RFC 5354) ---------------------------------------------------------------------------
 
@@ -217,43 +221,57 @@ sub registration_result {
     printf "%s %s 0x%08x%s\n", $rejected ? 'rejected' : 'registered', $handle, $pe, defined $error ? ' ' . cause_text($error) : '';
 }
 
+# The parameters of a positive answer; prints a negative one.
+sub resolution {
+    my ($handle, $items) = @_;
+    my $option = defined $items ? parameter(ITEMS, pack 'N', $items) : '';
+    send_message($associations[-1], message(HANDLE_RESOLUTION, handle_parameter($handle), $option));
+    my @found = parameters(substr await($associations[-1], HANDLE_RESOLUTION_RESPONSE), 4);
+    my $error = value_of(OPERATION_ERROR, @found);
+    return @found unless defined $error;
+    print "unresolved $handle " . cause_text($error) . "\n";
+    return;
+}
+
 my %command = (
     register => sub {
         my ($handle, $pe, @attributes) = @_;
-        send_registration($associations[-1], $handle, oct $pe, @attributes);
-        registration_result($associations[-1], $handle, oct $pe);
+        send_registration($associations[-1], $handle, number($pe), @attributes);
+        registration_result($associations[-1], $handle, number($pe));
     },
     deregister => sub {
         my ($handle, $pe) = @_;
-        send_message($associations[-1], message(DEREGISTRATION, handle_parameter($handle), pe_parameter(oct $pe)));
+        send_message($associations[-1], message(DEREGISTRATION, handle_parameter($handle), pe_parameter(number($pe))));
         my $bytes = await($associations[-1], DEREGISTRATION_RESPONSE);
         my $error = value_of(OPERATION_ERROR, parameters(substr $bytes, 4));
-        printf "%s %s 0x%08x%s\n", defined $error ? 'refused' : 'deregistered', $handle, oct $pe, defined $error ? ' ' . cause_text($error) : '';
+        printf "%s %s 0x%08x%s\n", defined $error ? 'refused' : 'deregistered', $handle, number($pe), defined $error ? ' ' . cause_text($error) : '';
     },
     resolve => sub {
         my ($handle, $items, $times) = @_;
-        my $option = defined $items ? parameter(ITEMS, pack 'N', $items) : '';
         for (1 .. $times // 1) {
-            send_message($associations[-1], message(HANDLE_RESOLUTION, handle_parameter($handle), $option));
-            my @found = parameters(substr await($associations[-1], HANDLE_RESOLUTION_RESPONSE), 4);
-            my $error = value_of(OPERATION_ERROR, @found);
-            if (defined $error) { print "unresolved $handle " . cause_text($error) . "\n"; next }
-            my $overall = value_of(POLICY, @found);
-            my $code = defined $overall ? unpack 'N', $overall : 1;
+            my @found = resolution($handle, $items) or next;
+            # Without a policy of the pool it is round robin (RFC 5352 section 2.2.6).
+            my $code = unpack 'N', value_of(POLICY, @found) // pack 'N', 1;
             my @pes = map { sprintf '0x%08x', unpack 'N', $_->[1] } grep { $_->[0] == POOL_ELEMENT } @found;
             print join(' ', "resolved $handle", $policy_name{$code} // sprintf('0x%08x', $code), @pes) . "\n";
         }
     },
+    homes => sub {
+        my ($handle) = @_;
+        my @found = resolution($handle, 128) or return;
+        my @pairs = map { sprintf '0x%08x@0x%08x', unpack 'NN', $_->[1] } grep { $_->[0] == POOL_ELEMENT } @found;
+        print join(' ', "homes $handle", sort @pairs) . "\n";
+    },
     report => sub {
         my ($handle, $pe) = @_;
-        send_message($associations[-1], message(UNREACHABLE, handle_parameter($handle), pe_parameter(oct $pe)));
-        printf "reported %s 0x%08x\n", $handle, oct $pe;
+        send_message($associations[-1], message(UNREACHABLE, handle_parameter($handle), pe_parameter(number($pe))));
+        printf "reported %s 0x%08x\n", $handle, number($pe);
     },
     open => sub { open_association() for 1 .. $_[0] // 1 },
     each => sub {
         my ($count, undef, $handle, $first, $policy) = @_;
-        send_registration($associations[$_], $handle, $_ + oct $first, $policy) for 0 .. $count - 1;
-        registration_result($associations[$_], $handle, $_ + oct $first) for 0 .. $count - 1;
+        send_registration($associations[$_], $handle, $_ + number($first), $policy) for 0 .. $count - 1;
+        registration_result($associations[$_], $handle, $_ + number($first)) for 0 .. $count - 1;
     },
     serve => sub { run_associations($_[0], 1) },
     mute => sub { run_associations($_[0], 0) },

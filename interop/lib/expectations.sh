@@ -27,6 +27,10 @@ expected_of_rsplib() {
         handle-of-33-bytes) echo crash ;;
         # It never ends what is at home with it.
         end-of-registration-life) echo ignored ;;
+        # Only an acknowledgement completes a takeover, and there is nobody to give one.
+        takeover-with-nobody-to-agree) echo fails ;;
+        # It does not ask whether who sends a delete is still the element's home.
+        deletes-of-a-former-home) echo obeyed ;;
         malformed) echo "asap-registration-response .* cause=0x0005" ;;
         *) fail "nothing is expected as $1" ;;
     esac
@@ -43,6 +47,8 @@ expected_of_ours() {
         deregistration-by-a-stranger) echo refused ;;
         handle-of-33-bytes) echo answered ;;
         end-of-registration-life) echo removed ;;
+        takeover-with-nobody-to-agree) echo completes ;;
+        deletes-of-a-former-home) echo ignored ;;
         malformed) echo "^$" ;;
         *) fail "nothing is expected as $1" ;;
     esac

@@ -25,6 +25,8 @@ step() { printf '%6.1f  %s\n' "$(cut -d' ' -f1 /proc/uptime)" "$*"; }
 . lib/expectations.sh
 # shellcheck source=interop/lib/pool.sh
 . lib/pool.sh
+# shellcheck source=interop/lib/group.sh
+. lib/group.sh
 
 trap 'stop_all' EXIT
 step "$(sed -n 's/^# //p;1q' "$1")"

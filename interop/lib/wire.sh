@@ -6,6 +6,7 @@ notes=0
 from_line=1
 
 capture() {
+    touch /run/tcpdump.log
     tcpdump --immediate-mode -U -i lan -w - 'sctp or udp' 2>/run/tcpdump.log |
         tee "$OUT/capture.pcap" |
         tshark -l -r - -Y 'asap || enrp || _ws.malformed || udp.dstport == 40000' -J 'frame ip asap enrp data _ws.malformed' -T pdml 2>/run/tshark.log |

@@ -1,5 +1,5 @@
 # A ping-pong session moves to another element when its own dies, and no reply is lost (RFC 5352 sections 3.3, 3.8).
-# short, at most 90 s
+# short, at most 180 s
 network pr1 pe1 pe2 pu1
 registrar pr1
 element_registered 0x0000aa01 pe1 pingpong RoundRobin

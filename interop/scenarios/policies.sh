@@ -1,5 +1,5 @@
 # Every policy that rsplib's elements offer selects as RFC 5356 says: exact orders, and odds where it is random.
-# short, at most 120 s
+# short, at most 180 s
 network pr1 pe1 pe2 pe3 pu1
 registrar pr1
 

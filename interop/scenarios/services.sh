@@ -1,5 +1,5 @@
 # rsplib's pool users do their whole work with rsplib's elements: echo, discard, daytime, calcapp (RFC 5352 sections 3.3, 3.8).
-# short, at most 120 s
+# short, at most 180 s
 network pr1 pe1 pe2 pu1 pu2
 registrar pr1
 element 0x0000ec01 pe1 echo RoundRobin
