@@ -21,7 +21,7 @@ install_tools() {
         as_root apt-get -qq -o DPkg::Lock::Timeout=300 update
         DEBIAN_FRONTEND=noninteractive as_root apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends \
             "${need[@]}" >/dev/null
-    ) 8>"$1/target/interop/install.lock"
+    ) 8>"$1/target/interop/.install.lock"
 }
 
 # xstate_shim CHECKOUT: prints the path of the library that lets User Mode Linux run on processors

@@ -9,7 +9,7 @@ fail() {
     echo "FAILED: $*"
     exit 1
 }
-trap 'fail "$(basename "${BASH_SOURCE[0]}"):$LINENO: $BASH_COMMAND"' ERR
+trap 'fail "$(basename "${BASH_SOURCE[0]}"):$LINENO: ${BASH_COMMAND%%$"\n"*}"' ERR
 
 step() { printf '%6.1f  %s\n' "$(cut -d' ' -f1 /proc/uptime)" "$*"; }
 

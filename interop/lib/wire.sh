@@ -28,7 +28,7 @@ end_capture() {
 settle() {
     notes=$((notes + 1))
     printf %d "$notes" >/dev/udp/10.44.0.250/40000
-    wait_until 30 "tshark's dissection" grep -q " note $notes\$" "$OUT/wire.log"
+    wait_until 120 "tshark's dissection" grep -q " note $notes\$" "$OUT/wire.log"
 }
 
 # From here on, `wire` and its kin tell only what comes after.
@@ -37,10 +37,10 @@ from_now_on() {
     from_line=$(($(wc -l <"$OUT/wire.log") + 1))
 }
 
-# wire_so_far WORD...: the messages that have all these words, in any place: a host, a message name, a
-# FIELD=VALUE. Two hosts are sender and receiver in this order.
-wire_so_far() {
-    tail -n "+$from_line" "$OUT/wire.log" | awk -v words="$*" '
+# having WORD...: of the messages on stdin those that have all these words, in any place: a host, a
+# message's name, a FIELD=VALUE. Two hosts are sender and receiver, in this order.
+having() {
+    awk -v words="$*" '
         BEGIN { wanted = split(words, word, " ") }
         {
             line = " " $0 " "; at = 1
@@ -52,6 +52,8 @@ wire_so_far() {
             print
         }'
 }
+# wire_so_far WORD...: what has been dissected of such messages.
+wire_so_far() { tail -n "+$from_line" "$OUT/wire.log" | having "$@"; }
 # wire WORD...: the same, of everything that was on the wire when it is called.
 wire() {
     settle
@@ -74,6 +76,17 @@ expect() {
     settle
     found=$(count "$@")
     [ "$found" = "$wanted" ] || fail "expected $wanted messages, found $found: $*"
+}
+
+# every "WORD..." WORD...: the messages that have the first words, one at least, have all the others too.
+every() {
+    local words=$1 but
+    shift
+    # shellcheck disable=SC2086 # words
+    wire $words >/run/every
+    [ -s /run/every ] || fail "no message at all: $words"
+    but=$(having "$@" </run/every | diff /run/every - | sed -n 's/^< //p' | head -1)
+    [ -z "$but" ] || fail "not $*: $but"
 }
 
 # values FIELD WORD...: the field's values in these messages, a line a message.

@@ -1,5 +1,6 @@
 # An element whose association is lost is gone at once, with all others of that association (RFC 5352 section 3.5).
 # short, at most 180 s
+# broken by: s/^stop 0x0000ec01 KILL$/freeze 0x0000ec01/
 network pr1 pe1 pe2 pe3 pu1
 registrar pr1 keepalive=60000
 element_registered 0x0000ec01 pe1 echo RoundRobin -rereginterval=60000

@@ -1,5 +1,6 @@
 # A thousand elements over a thousand associations register, are found, answer keep-alives and go (RFC 5352 section 3).
 # long, at most 300 s
+# broken by: s/serve 600/mute 600/
 network pr1 pe1 pu1
 registrar pr1 keepalive=5000 timeout=5000
 

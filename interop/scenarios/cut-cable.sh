@@ -1,5 +1,6 @@
 # Elements behind a cut cable are gone within the keep-alive bound and come back by themselves (RFC 5352 sections 3.1, 3.5).
 # long, at most 300 s
+# broken by: s/^registrar pr1 .*/registrar pr1 keepalive=20000/
 network pr1 pe1 pe2 pu1
 registrar pr1 keepalive=2000 timeout=2000
 element_registered 0x0000ec01 pe1 echo RoundRobin -rereginterval=3000

@@ -1,5 +1,6 @@
 # rsplib's hsdump, which poses as a peer, gets the whole handlespace (RFC 5353 sections 3.2, 3.4).
-# long, at most 300 s
+# long, at most 300 s, rsplib only
+# broken by: s/now having 2 pools/now having 3 pools/
 network pr1 pr2 pe1 pe2 pu1
 group pr1 pr2
 via=pr1 element_registered 0x0000ec01 pe1 echo RoundRobin

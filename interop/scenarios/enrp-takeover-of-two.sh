@@ -1,5 +1,6 @@
 # Of two registrars one falls silent: the other takes its elements although nobody is left to agree (RFC 5353 section 3.5).
-# long, at most 300 s
+# long, at most 300 s, rsplib only
+# broken by: s/^if .*/if true; then/
 network pr1 pr2 pe1 pe2 pu1
 group pr1 pr2
 via=pr1 element_registered 0x0000ec01 pe1 echo RoundRobin -rereginterval=300000

@@ -1,5 +1,6 @@
 # A pool element that no longer answers is gone within its keep-alive bound, the others stay (RFC 5352 sections 3.4, 3.5).
 # short, at most 180 s
+# broken by: s/^registrar pr1 .*/registrar pr1 keepalive=1000 timeout=6000/
 network pr1 pe1 pe2 pu1
 registrar pr1 keepalive=1000 timeout=1000
 element_registered 0x0000ec01 pe1 echo RoundRobin -rereginterval=60000

@@ -1,5 +1,6 @@
 # A registration that is not renewed ends with its registration life (RFC 5352 section 3.2, RFC 5354 section 3.10).
 # long, at most 300 s
+# broken by: s/^if .*/if true; then/
 network pr1 pe1 pu1
 registrar pr1
 start_asap mayfly pe1 "register Pool 0x1 RoundRobin 3000" "serve 600"

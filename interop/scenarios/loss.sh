@@ -1,5 +1,6 @@
 # With 5 % of all packets lost, delayed and reordered, everything still works (RFC 5352 section 3 over RFC 9260).
 # long, at most 300 s
+# broken by: s/loss 5%/loss 45%/
 network pr1 pe1 pe2 pu1
 registrar pr1
 for host in pr1 pe1 pe2 pu1; do

@@ -1,5 +1,6 @@
 # Associations over two networks outlive the loss of either: all local addresses are one endpoint (RFC 5352 section 3.1, RFC 9260).
 # long, at most 300 s
+# broken by: s/ both_networks=yes//
 network pr1 pe1 pu1
 second_network pr1 pe1 pu1
 registrar pr1 both_networks=yes keepalive=2000 timeout=4000

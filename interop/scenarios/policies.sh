@@ -1,5 +1,6 @@
 # Every policy that rsplib's elements offer selects as RFC 5356 says: exact orders, and odds where it is random.
 # short, at most 180 s
+# broken by: s/WeightedRandom:1 WeightedRandom:2/WeightedRandom:2 WeightedRandom:2/
 network pr1 pe1 pe2 pe3 pu1
 registrar pr1
 

@@ -1,5 +1,6 @@
 # A registration that contradicts its pool is rejected with the RFC's cause and changes nothing (RFC 5352 section 3.1).
 # short, at most 180 s
+# broken by: s/echo WeightedRandom:5$/echo RoundRobin/
 network pr1 pe1 pe2 pu1
 registrar pr1
 element_registered 0x0000ec01 pe1 echo RoundRobin

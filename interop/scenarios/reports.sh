@@ -1,5 +1,6 @@
 # The third report of an unreachable element removes it, fewer do not (RFC 5352 sections 2.2.9, 3.5).
 # short, at most 180 s
+# broken by: s/^asap pu1 "report EchoPool 0xec01" "resolve EchoPool 128"$/true/
 network pr1 pe1 pe2 pu1 pu2
 registrar pr1
 element_registered 0x0000ec01 pe1 echo RoundRobin -rereginterval=60000

@@ -1,5 +1,6 @@
 # Elements register again, under their identifiers, with a registrar that was killed and came back (RFC 5352 section 3.1).
 # long, at most 300 s
+# broken by: s/^from_now_on$/stop 0x0000ec02/
 network pr1 pe1 pe2 pu1
 registrar pr1
 element_registered 0x0000ec01 pe1 echo RoundRobin -rereginterval=3000

@@ -1,5 +1,6 @@
 # rsplib's pool users do their whole work with rsplib's elements: echo, discard, daytime, calcapp (RFC 5352 sections 3.3, 3.8).
 # short, at most 180 s
+# broken by: s/calcapp LeastUsed -capvector="$OUT\/ca02/calcapp LeastUsed -capcapacity=10 -capvector="$OUT\/ca02/
 network pr1 pe1 pe2 pu1 pu2
 registrar pr1
 element 0x0000ec01 pe1 echo RoundRobin

@@ -1,5 +1,6 @@
 # What an association may do to elements of others, and malformed messages that it sends, harm nobody (RFC 5352 section 2.2.2, RFC 5354).
 # long, at most 300 s
+# broken by: s/^ill_behaved=pu2$//
 network pr1 pe1 pu1 pu2
 ill_behaved=pu2
 registrar pr1
