@@ -1,1 +1,11 @@
-//! Criterion benchmarks of the Reliable Server Pooling crates.
+//! Measures the Reliable Server Pooling crates.
+//!
+//! What is measured is a [`Subject`](measure::Subject): one thing with named
+//! operations that can be called again and again. Criterion (`cargo bench`)
+//! and the report programs (`perf/README.md`) run the same subjects.
+
+pub mod chase;
+pub mod measure;
+pub mod random;
+pub mod shape;
+pub mod structures;
