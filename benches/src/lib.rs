@@ -5,7 +5,16 @@
 //! and the report programs (`perf/README.md`) run the same subjects.
 
 pub mod chase;
+pub mod comparison;
+pub mod host;
+pub mod matrix;
 pub mod measure;
+pub mod options;
+pub mod plot;
+pub mod population;
 pub mod random;
 pub mod shape;
+pub mod space;
 pub mod structures;
+pub mod targets;
+pub mod verdict;
