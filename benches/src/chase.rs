@@ -92,6 +92,10 @@ impl Subject for Chase {
         OPERATIONS.to_vec()
     }
 
+    fn elements(&self) -> u64 {
+        self.lines.len() as u64
+    }
+
     fn run(&mut self, operation: usize, calls: u64) -> Measured {
         if operation == 0 { self.dependent(calls) } else { self.independent(calls) }
     }

@@ -39,6 +39,9 @@ pub trait Subject {
     /// The names of its operations.
     fn operations(&self) -> Vec<&'static str>;
 
+    /// How many random calls touch about all of it.
+    fn elements(&self) -> u64;
+
     /// Makes at least `calls` calls of the operation with this position.
     fn run(&mut self, operation: usize, calls: u64) -> Measured;
 }
@@ -80,41 +83,59 @@ pub struct Row {
 
 /// Measures all operations of all subjects that `wanted` says yes to, given
 /// the operation and the subject: in each round each cell once, so that a
-/// slow second of the machine hits them alike.
+/// slow second of the machine hits them alike. Caches are warm: what a subject
+/// keeps in them is fetched when its turn comes, and each measurement follows
+/// an equal one that does not count.
 pub fn interleave(
     subjects: &mut [Box<dyn Subject>],
     plan: Plan,
     wanted: impl Fn(&str, &str) -> bool,
 ) -> Vec<Row> {
-    let mut cells = Vec::new();
-    for (index, subject) in subjects.iter().enumerate() {
-        for (operation, name) in subject.operations().into_iter().enumerate() {
-            if wanted(name, &subject.name()) {
-                cells.push(Cell { subject: index, operation, calls: 0, name, rounds: Vec::new() });
-            }
-        }
-    }
-    for cell in &mut cells {
-        if let Some(subject) = subjects.get_mut(cell.subject) {
-            cell.calls = calibrate(subject.as_mut(), cell.operation, plan.sample);
-        }
+    let mut rows = Vec::new();
+    let mut turns = Vec::new();
+    for subject in subjects {
+        let cells = cells(subject.as_mut(), plan, &wanted);
+        turns.push((subject, cells));
     }
     for _ in 0..plan.rounds {
-        for cell in &mut cells {
-            if let Some(subject) = subjects.get_mut(cell.subject) {
+        for (subject, cells) in &mut turns {
+            if let Some(first) = cells.first() {
+                subject.run(first.operation, first.fetching.min(subject.elements()));
+            }
+            for cell in cells {
+                subject.run(cell.operation, cell.calls);
                 cell.rounds.push(subject.run(cell.operation, cell.calls));
             }
         }
     }
-    let name = |index: usize| subjects.get(index).map_or_else(String::new, |s| s.name());
-    cells.iter().map(|cell| cell.row(name(cell.subject))).collect()
+    for (subject, cells) in &turns {
+        rows.extend(cells.iter().map(|cell| cell.row(subject.name())));
+    }
+    rows
+}
+
+/// The longest time to fetch what a subject keeps in the caches.
+const FETCHING_MAX: Duration = Duration::from_millis(400);
+
+fn cells(subject: &mut dyn Subject, plan: Plan, wanted: impl Fn(&str, &str) -> bool) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (operation, name) in subject.operations().into_iter().enumerate() {
+        if wanted(name, &subject.name()) {
+            let calls = calibrate(subject, operation, plan.sample);
+            let longer = FETCHING_MAX.as_secs_f64() / plan.sample.as_secs_f64();
+            let fetching = scale(calls, longer);
+            cells.push(Cell { operation, calls, fetching, name, rounds: Vec::new() });
+        }
+    }
+    cells
 }
 
 struct Cell {
-    subject: usize,
     operation: usize,
     name: &'static str,
     calls: u64,
+    /// So many calls take as long as fetching may.
+    fetching: u64,
     rounds: Vec<Measured>,
 }
 
@@ -134,7 +155,7 @@ impl Cell {
     }
 }
 
-/// Warms the operation up and finds how many calls fill a sample.
+/// Finds how many calls fill a sample.
 fn calibrate(subject: &mut dyn Subject, operation: usize, sample: Duration) -> u64 {
     let mut calls = 1;
     loop {
@@ -173,6 +194,10 @@ mod tests {
 
         fn operations(&self) -> Vec<&'static str> {
             vec!["slow", "fast"]
+        }
+
+        fn elements(&self) -> u64 {
+            10
         }
 
         fn run(&mut self, operation: usize, calls: u64) -> Measured {

@@ -222,6 +222,10 @@ impl Subject for Space {
         operation_names().collect()
     }
 
+    fn elements(&self) -> u64 {
+        u64::from(self.shape.elements())
+    }
+
     fn run(&mut self, operation: usize, calls: u64) -> Measured {
         let mut measured = Measured::default();
         let Some(operation) = OPERATIONS.get(operation) else { return measured };

@@ -81,6 +81,10 @@ impl Subject for Bench {
         OPERATIONS.to_vec()
     }
 
+    fn elements(&self) -> u64 {
+        self.weights.len() as u64
+    }
+
     fn run(&mut self, operation: usize, calls: u64) -> Measured {
         let mut measured = Measured::default();
         while measured.calls < calls {

@@ -105,6 +105,10 @@ impl Subject for Bench {
         OPERATIONS.to_vec()
     }
 
+    fn elements(&self) -> u64 {
+        self.array.positions.len() as u64
+    }
+
     fn run(&mut self, operation: usize, calls: u64) -> Measured {
         let mut measured = Measured::default();
         let many = self.array.elements.len().min(10);

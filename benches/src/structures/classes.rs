@@ -26,6 +26,8 @@ struct Class {
 pub struct WeightClasses {
     classes: Vec<Class>,
     positions: Vec<Position>,
+    /// A bit for each class with elements.
+    used: u32,
     total: u64,
 }
 
@@ -36,6 +38,7 @@ impl WeightClasses {
         position.class = DRAINED;
         if weight > 0 {
             let class = weight.ilog2();
+            self.used |= 1 << class;
             position.class = u8::try_from(class).unwrap_or(DRAINED);
             let class = &mut self.classes[class as usize];
             position.index = u32::try_from(class.elements.len()).unwrap_or(u32::MAX);
@@ -47,6 +50,7 @@ impl WeightClasses {
 
     fn remove(&mut self, element: u32) {
         let Position { weight, index, class } = self.positions[element as usize];
+        let bit = 1_u32.checked_shl(u32::from(class)).unwrap_or(0);
         if let Some(class) = self.classes.get_mut(usize::from(class)) {
             class.elements.swap_remove(index as usize);
             if let Some(&(moved, _)) = class.elements.get(index as usize) {
@@ -54,6 +58,9 @@ impl WeightClasses {
             }
             class.total -= u64::from(weight);
             self.total -= u64::from(weight);
+            if class.elements.is_empty() {
+                self.used &= !bit;
+            }
         }
     }
 }
@@ -64,7 +71,8 @@ impl Weighted for WeightClasses {
     fn new(weights: &[u32]) -> Self {
         let blank = Position { weight: 0, index: 0, class: DRAINED };
         let positions = vec![blank; weights.len()];
-        let mut classes = Self { classes: vec![Class::default(); 32], positions, total: 0 };
+        let mut classes =
+            Self { classes: vec![Class::default(); 32], positions, used: 0, total: 0 };
         for (&weight, element) in weights.iter().zip(0..) {
             classes.insert(element, weight);
         }
@@ -88,8 +96,11 @@ impl Weighted for WeightClasses {
 
     fn sample(&self, random: &mut Random) -> u32 {
         let mut left = random.below_wide(self.total);
+        let mut used = self.used;
         // The heaviest classes are the likeliest.
-        for (class, bits) in self.classes.iter().zip(1_u32..33).rev() {
+        while let Some(number) = used.checked_ilog2() {
+            used ^= 1 << number;
+            let class = &self.classes[number as usize];
             if left >= class.total {
                 left -= class.total;
                 continue;
@@ -97,7 +108,7 @@ impl Weighted for WeightClasses {
             let count = u32::try_from(class.elements.len()).unwrap_or(u32::MAX);
             loop {
                 let (element, weight) = class.elements[random.below(count) as usize];
-                if random.below_wide(1 << bits) < u64::from(weight) {
+                if random.below_wide(2 << number) < u64::from(weight) {
                     return element;
                 }
             }

@@ -204,6 +204,10 @@ impl<S: Ordered> Subject for Bench<S> {
         OPERATIONS.to_vec()
     }
 
+    fn elements(&self) -> u64 {
+        self.keys.len() as u64
+    }
+
     fn run(&mut self, operation: usize, calls: u64) -> Measured {
         let mut measured = Measured::default();
         while measured.calls < calls {

@@ -125,6 +125,10 @@ impl<Q: Queue> Subject for Bench<Q> {
         OPERATIONS.to_vec()
     }
 
+    fn elements(&self) -> u64 {
+        self.lines.len() as u64
+    }
+
     fn run(&mut self, operation: usize, calls: u64) -> Measured {
         let mut measured = Measured::default();
         let (queue, lines) = (&mut self.queue, &self.lines);

@@ -148,6 +148,10 @@ impl<T: Timers> Subject for Bench<T> {
         OPERATIONS.to_vec()
     }
 
+    fn elements(&self) -> u64 {
+        u64::from(self.elements)
+    }
+
     fn run(&mut self, operation: usize, calls: u64) -> Measured {
         let mut measured = Measured::default();
         while measured.calls < calls {

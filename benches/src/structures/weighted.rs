@@ -88,6 +88,10 @@ impl<S: Weighted> Subject for Bench<S> {
         OPERATIONS.to_vec()
     }
 
+    fn elements(&self) -> u64 {
+        u64::from(self.elements)
+    }
+
     fn run(&mut self, operation: usize, calls: u64) -> Measured {
         let mut measured = Measured::default();
         let many = usize::try_from(self.elements.min(10)).unwrap_or(10);
