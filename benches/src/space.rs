@@ -9,6 +9,7 @@ mod lookup;
 mod selection;
 mod table;
 mod timers;
+mod trace;
 
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use crate::measure::{Measured, Subject};
 use crate::population::{OWN, Prepared};
 use crate::random::Random;
 use crate::shape::Shape;
+
+pub use trace::Call;
+pub(crate) use trace::nanoseconds;
 
 /// Inputs prepared at a time.
 const CHUNK: u32 = 1024;

@@ -1,0 +1,37 @@
+//! What the process holds in memory.
+
+use std::fs;
+
+/// Resident bytes of this process; 0 where the kernel does not say.
+#[must_use]
+pub fn resident() -> u64 {
+    kilobytes("/proc/self/smaps_rollup", "Rss:") * 1024
+}
+
+/// The most bytes that were ever resident.
+#[must_use]
+pub fn peak() -> u64 {
+    kilobytes("/proc/self/status", "VmHWM:") * 1024
+}
+
+fn kilobytes(path: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_to_is_resident() {
+        let before = resident();
+        let bytes = std::hint::black_box(vec![1_u8; 32 << 20]);
+        let grown = resident() - before;
+        assert!((30 << 20..40 << 20).contains(&grown), "{grown}");
+        assert!(peak() >= resident() - (1 << 20));
+        drop(bytes);
+    }
+}
