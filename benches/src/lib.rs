@@ -4,6 +4,7 @@
 //! operations that can be called again and again. Criterion (`cargo bench`)
 //! and the report programs (`perf/README.md`) run the same subjects.
 
+pub mod bars;
 pub mod chase;
 pub mod comparison;
 pub mod host;

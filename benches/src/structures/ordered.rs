@@ -18,6 +18,10 @@ pub struct Key {
 pub trait Ordered {
     /// Its name in a report.
     const NAME: &'static str;
+    /// Whether it can be searched by key at all.
+    const SEARCHED: bool = true;
+    /// Whether it has a way to do many changes at once.
+    const BATCHED: bool = false;
 
     /// The elements from 0 with these keys.
     fn new(keys: &[Key]) -> Self;
@@ -27,6 +31,14 @@ pub trait Ordered {
 
     /// Gives an element, which has the key `old`, another one.
     fn rekey(&mut self, element: u32, old: Key, new: Key);
+
+    /// Gives elements, which have the keys of the second place, those of the
+    /// third.
+    fn rekey_many(&mut self, changes: &[(u32, Key, Key)]) {
+        for &(element, old, new) in changes {
+            self.rekey(element, old, new);
+        }
+    }
 
     /// Gives the first element the key that `change` makes of its own, and
     /// says which that was.
@@ -39,8 +51,9 @@ pub trait Ordered {
     fn assert_consistent(&self);
 }
 
-/// The operations, in the order of [`Bench::run`]'s match.
-pub const OPERATIONS: [&str; 8] = [
+/// The operations, in the order of [`Bench::run`]'s match. Not every structure
+/// has the first and the last.
+pub const OPERATIONS: [&str; 9] = [
     "find",
     "rekey",
     "first reinsert",
@@ -49,6 +62,7 @@ pub const OPERATIONS: [&str; 8] = [
     "first 10",
     "select 10",
     "walk per element",
+    "rekey, batch",
 ];
 
 const CHUNK: u64 = 1024;
@@ -135,6 +149,14 @@ impl<S: Ordered> Bench<S> {
         });
     }
 
+    fn rekey_batch(&mut self, measured: &mut Measured) {
+        self.fill(CHUNK);
+        measured.time(CHUNK, || {
+            self.set.rekey_many(&self.script);
+            CHUNK
+        });
+    }
+
     /// The first element gets the rank `rank` makes of its own, and a newer
     /// sequence number.
     fn reinsert(&mut self, measured: &mut Measured, rank: impl Fn(&mut Random, u64) -> u64) {
@@ -201,7 +223,8 @@ impl<S: Ordered> Subject for Bench<S> {
     }
 
     fn operations(&self) -> Vec<&'static str> {
-        OPERATIONS.to_vec()
+        let end = OPERATIONS.len() - usize::from(!S::BATCHED);
+        OPERATIONS[usize::from(!S::SEARCHED)..end].to_vec()
     }
 
     fn elements(&self) -> u64 {
@@ -211,7 +234,7 @@ impl<S: Ordered> Subject for Bench<S> {
     fn run(&mut self, operation: usize, calls: u64) -> Measured {
         let mut measured = Measured::default();
         while measured.calls < calls {
-            match operation {
+            match operation + usize::from(!S::SEARCHED) {
                 0 => self.find(&mut measured),
                 1 => self.rekey(&mut measured),
                 2 => self.reinsert(&mut measured, |_, rank| rank),
@@ -219,7 +242,8 @@ impl<S: Ordered> Subject for Bench<S> {
                 4 => self.reinsert(&mut measured, |_, rank| rank + (1 << 32)),
                 5 => self.first_10(&mut measured),
                 6 => self.select_10(&mut measured),
-                _ => self.walk(&mut measured),
+                7 => self.walk(&mut measured),
+                _ => self.rekey_batch(&mut measured),
             }
         }
         measured
@@ -231,13 +255,29 @@ mod tests {
     use super::*;
     use crate::structures::{btree::BTree, intrusive::RedBlack, list::SortedList, treap::Treap};
 
+    const ORDER: [&str; 10] = [
+        "rekey",
+        "first reinsert",
+        "first reinsert bump",
+        "select 10",
+        "rekey, batch",
+        "first to last",
+        "find",
+        "first reinsert bump",
+        "first 10",
+        "walk per element",
+    ];
+
     fn every_operation_keeps_it_consistent<S: Ordered>() {
         for elements in [10, 37, 500] {
             let mut bench = Bench::<S>::new(elements);
-            for operation in [1, 2, 3, 6, 4, 1, 0, 3, 5, 7] {
+            let operations = bench.operations();
+            for name in ORDER {
+                let operation = operations.iter().position(|&listed| listed == name);
+                let Some(operation) = operation else { continue };
                 let measured = bench.run(operation, 3000);
                 assert!(measured.calls >= 3000);
-                if operation == 0 {
+                if name == "find" {
                     assert_eq!(measured.sum, measured.calls, "{} finds every key", S::NAME);
                 }
                 bench.assert_consistent();
