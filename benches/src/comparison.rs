@@ -189,8 +189,8 @@ impl Comparison {
                 .enumerate()
                 .map(|(color, structure)| line(operation, structure, color))
                 .collect();
-            for chased in chase::OPERATIONS {
-                let mut limit = line(chased, CHASE, 6);
+            for (chased, color) in chase::OPERATIONS.into_iter().zip(6..) {
+                let mut limit = line(chased, CHASE, color);
                 chased.clone_into(&mut limit.name);
                 if limit.values.iter().any(Option::is_some) {
                     series.push(limit);

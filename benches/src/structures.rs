@@ -9,6 +9,7 @@ pub mod array;
 pub mod btree;
 pub mod classes;
 pub mod fenwick;
+pub mod hash;
 pub mod intrusive;
 pub mod list;
 pub mod ordered;
@@ -31,6 +32,7 @@ pub fn subjects(elements: u32) -> Vec<Box<dyn Subject>> {
         Box::new(weighted::Bench::<classes::WeightClasses>::new(elements)),
         Box::new(alias::Bench::new(elements)),
         Box::new(array::Bench::new(elements)),
+        Box::new(hash::Bench::new(elements)),
         Box::new(ring::Bench::<ring::Ring>::new(elements)),
         Box::new(ring::Bench::<ring::LinkedFifo>::new(elements)),
         Box::new(timers::Bench::<timers::BTreeTimers>::new(elements)),
