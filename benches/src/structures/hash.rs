@@ -48,14 +48,14 @@ impl Bench {
         }
     }
 
-    fn find(&mut self, measured: &mut Measured) {
+    fn find(&self, measured: &mut Measured) {
         measured.time(CHUNK, || {
             let found = |&&identity: &&u64| black_box(self.map.get(&identity)).is_some();
             self.script.iter().filter(found).count() as u64
         });
     }
 
-    fn find_and_read(&mut self, measured: &mut Measured) {
+    fn find_and_read(&self, measured: &mut Measured) {
         measured.time(CHUNK, || {
             let mut sum = 0_u64;
             for identity in &self.script {
