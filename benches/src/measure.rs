@@ -1,5 +1,6 @@
 //! Interleaved measurement: every cell once a round, many rounds, the median.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// Some calls of one operation, timed together.
@@ -18,7 +19,7 @@ impl Measured {
     /// over their results.
     pub fn time(&mut self, calls: u64, work: impl FnOnce() -> u64) {
         let start = Instant::now();
-        let sum = std::hint::black_box(measured_region(work));
+        let sum = black_box(measured_region(work));
         self.time += start.elapsed();
         self.calls += calls;
         self.sum = self.sum.wrapping_add(sum);
@@ -35,6 +36,13 @@ impl Measured {
 #[inline(never)]
 fn measured_region(work: impl FnOnce() -> u64) -> u64 {
     work()
+}
+
+/// Nanoseconds `call` takes.
+pub(crate) fn nanoseconds<T>(call: impl FnOnce() -> T) -> u32 {
+    let start = Instant::now();
+    black_box(call());
+    u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX)
 }
 
 /// Something with operations that can be measured again and again.

@@ -23,7 +23,6 @@ use crate::random::Random;
 use crate::shape::Shape;
 
 pub use trace::Call;
-pub(crate) use trace::nanoseconds;
 
 /// Inputs prepared at a time.
 const CHUNK: u32 = 1024;

@@ -12,10 +12,11 @@ use rserpool_engine::{Config, Handlespace, PolicyKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
+use crate::measure::nanoseconds;
 use crate::population::{OWN, Prepared};
 use crate::random::Random;
 use crate::shape::Shape;
-use crate::space::{Call, Space, nanoseconds};
+use crate::space::{Call, Space};
 
 /// The slowest calls listed of each kind.
 const LISTED: usize = 5;

@@ -1,9 +1,9 @@
 //! Single calls, each timed alone: to find the slowest.
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{CHUNK, Due, Space};
+use crate::measure::nanoseconds;
 use crate::population::{OTHER, Prepared};
 
 /// A call that is timed alone.
@@ -61,13 +61,6 @@ impl Call {
             | Self::KeepAliveAcked => 1,
         }
     }
-}
-
-/// Nanoseconds `call` takes.
-pub(crate) fn nanoseconds<T>(call: impl FnOnce() -> T) -> u32 {
-    let start = Instant::now();
-    black_box(call());
-    u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX)
 }
 
 impl Space {
