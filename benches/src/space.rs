@@ -137,9 +137,20 @@ impl Space {
         self.now = self.now.after(time);
     }
 
+    /// What is due next. A single poll looks at a bounded number of elements.
+    fn next_due(&mut self) -> Option<Due> {
+        loop {
+            let due = self.handlespace.poll_due(self.now);
+            let more = self.handlespace.next_deadline().is_some_and(|at| at <= self.now);
+            if due.is_some() || !more {
+                return due;
+            }
+        }
+    }
+
     /// Answers every keep-alive that is due.
     fn answer_keep_alives(&mut self) {
-        while let Some(due) = self.handlespace.poll_due(self.now) {
+        while let Some(due) = self.next_due() {
             let Due::KeepAlive(key) = due else {
                 panic!("nothing but keep-alives is due: {due:?}");
             };

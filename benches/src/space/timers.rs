@@ -23,7 +23,7 @@ impl Space {
     fn due_keep_alives(&mut self, count: usize) -> Vec<ElementKey> {
         let mut keys = Vec::with_capacity(count);
         while keys.len() < count {
-            match self.handlespace.poll_due(self.now) {
+            match self.next_due() {
                 Some(Due::KeepAlive(key)) => keys.push(key),
                 Some(due) => panic!("nothing but keep-alives is due: {due:?}"),
                 None => self.pass(self.time_of_due(count)),
@@ -57,7 +57,7 @@ impl Space {
         self.pass(self.time_of_due(self.window_size()));
         let mut answered = 0;
         measured.time(0, || {
-            while let Some(Due::KeepAlive(key)) = self.handlespace.poll_due(self.now) {
+            while let Some(Due::KeepAlive(key)) = self.next_due() {
                 answered += u64::from(self.handlespace.keep_alive_acked(self.now, key));
             }
             answered
@@ -96,7 +96,7 @@ impl Space {
         self.pass(Duration::from_millis(2));
         let mut expired = 0;
         measured.time(0, || {
-            while let Some(due) = self.handlespace.poll_due(self.now) {
+            while let Some(due) = self.next_due() {
                 match due {
                     Due::Expired(key) => expired += u64::from(self.handlespace.remove(key)),
                     Due::KeepAlive(key) => {

@@ -146,9 +146,17 @@ impl Space {
         let mut due = None;
         loop {
             let poll = nanoseconds(|| due = self.handlespace.poll_due(self.now));
-            let Some(Due::KeepAlive(key)) = due else { return };
-            let acked = nanoseconds(|| self.handlespace.keep_alive_acked(self.now, key));
-            times.push(if call == Call::PollDue { poll } else { acked });
+            if call == Call::PollDue {
+                times.push(poll);
+            }
+            if let Some(Due::KeepAlive(key)) = due {
+                let acked = nanoseconds(|| self.handlespace.keep_alive_acked(self.now, key));
+                if call == Call::KeepAliveAcked {
+                    times.push(acked);
+                }
+            } else if self.handlespace.next_deadline().is_none_or(|at| at > self.now) {
+                return;
+            }
         }
     }
 
