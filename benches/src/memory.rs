@@ -20,18 +20,3 @@ fn kilobytes(path: &str, name: &str) -> u64 {
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     number.unwrap_or(0)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_to_is_resident() {
-        let before = resident();
-        let bytes = std::hint::black_box(vec![1_u8; 32 << 20]);
-        let grown = resident() - before;
-        assert!((30 << 20..40 << 20).contains(&grown), "{grown}");
-        assert!(peak() >= resident() - (1 << 20));
-        drop(bytes);
-    }
-}

@@ -250,3 +250,45 @@ impl Subject for Space {
         measured
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_leaves_the_space_as_full_as_it_was() {
+        for shape in [Shape::new(1, 100), Shape::new(20, 10)] {
+            for kind in PolicyKind::ALL {
+                let mut space = Space::new(shape, kind);
+                for (operation, name) in operation_names().enumerate() {
+                    let measured = space.run(operation, 500);
+                    assert!(measured.calls >= 500, "{name}");
+                    assert_ne!(measured.sum, 0, "{name} leaves a trace");
+                    let stats = space.handlespace.stats();
+                    assert_eq!(stats.elements, shape.elements(), "{name}");
+                    assert_eq!(stats.own_elements, shape.elements(), "{name}");
+                    assert_eq!(stats.pools, shape.pools, "{name}");
+                }
+                space.handlespace.assert_invariants();
+            }
+        }
+    }
+
+    #[test]
+    fn equal_spaces_make_equal_calls() {
+        let shape = Shape::new(1, 400);
+        for call in Call::ALL {
+            let [mut one, mut other] = [(); 2].map(|()| Space::new(shape, PolicyKind::LeastUsed));
+            let (mut times, mut others) = (Vec::new(), Vec::new());
+            for _ in 0..5 {
+                one.trace(call, &mut times);
+                other.trace(call, &mut others);
+            }
+            assert!(!times.is_empty(), "{call:?}");
+            assert_eq!(times.len(), others.len(), "{call:?}");
+            assert_eq!(one.keys, other.keys, "{call:?}");
+            assert_eq!(one.handlespace.stats().elements, 400, "{call:?}");
+            one.handlespace.assert_invariants();
+        }
+    }
+}

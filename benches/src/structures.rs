@@ -8,6 +8,7 @@ pub mod alias;
 pub mod array;
 pub mod btree;
 pub mod classes;
+pub mod engine_tree;
 pub mod fenwick;
 pub mod hash;
 pub mod intrusive;
@@ -25,9 +26,11 @@ use crate::measure::Subject;
 #[must_use]
 pub fn subjects(elements: u32) -> Vec<Box<dyn Subject>> {
     let mut all: Vec<Box<dyn Subject>> = vec![
+        Box::new(ordered::Bench::<engine_tree::EngineTree>::new(elements)),
         Box::new(ordered::Bench::<btree::BTree>::new(elements)),
         Box::new(ordered::Bench::<intrusive::RedBlack>::new(elements)),
         Box::new(ordered::Bench::<treap::Treap>::new(elements)),
+        Box::new(weighted::Bench::<engine_tree::EngineWeightTree>::new(elements)),
         Box::new(weighted::Bench::<fenwick::Fenwick>::new(elements)),
         Box::new(weighted::Bench::<classes::WeightClasses>::new(elements)),
         Box::new(alias::Bench::new(elements)),

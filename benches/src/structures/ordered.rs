@@ -253,7 +253,9 @@ impl<S: Ordered> Subject for Bench<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::structures::{btree::BTree, intrusive::RedBlack, list::SortedList, treap::Treap};
+    use crate::structures::{
+        btree::BTree, engine_tree::EngineTree, intrusive::RedBlack, list::SortedList, treap::Treap,
+    };
 
     const ORDER: [&str; 10] = [
         "rekey",
@@ -288,6 +290,7 @@ mod tests {
     #[test]
     fn every_structure_holds_the_order_under_every_operation() {
         every_operation_keeps_it_consistent::<BTree>();
+        every_operation_keeps_it_consistent::<EngineTree>();
         every_operation_keeps_it_consistent::<RedBlack>();
         every_operation_keeps_it_consistent::<SortedList>();
         every_operation_keeps_it_consistent::<Treap>();

@@ -120,7 +120,8 @@ impl<S: Weighted> Subject for Bench<S> {
 mod tests {
     use super::*;
     use crate::structures::{
-        alias::Alias, classes::WeightClasses, fenwick::Fenwick, list::WeightList,
+        alias::Alias, classes::WeightClasses, engine_tree::EngineWeightTree, fenwick::Fenwick,
+        list::WeightList,
     };
 
     /// Chi-square of 60,000 draws against the weights; 99.9 % of fair samplers
@@ -157,6 +158,7 @@ mod tests {
 
     #[test]
     fn samplers_draw_by_weight_after_updates() {
+        draws_by_weight_after_updates::<EngineWeightTree>();
         draws_by_weight_after_updates::<Fenwick>();
         draws_by_weight_after_updates::<WeightClasses>();
         draws_by_weight_after_updates::<WeightList>();
