@@ -198,8 +198,6 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
-
     #[test]
     fn every_request_gets_one_answer_in_order(steps in prop::collection::vec(step(), 1..80)) {
         let mut registrar = Registrar::with(2, |config| {
