@@ -84,10 +84,13 @@ impl Service {
     }
 
     /// T4: the wait until it is registered anew (RFC 5352, 7.1), but never
-    /// more than half its life.
+    /// more than half its life. A life below 30 s leaves no 20 s of it.
     pub(crate) fn renewal(&self) -> Duration {
-        let usual = self.life.saturating_sub(Duration::from_secs(20)).min(Duration::from_secs(600));
-        usual.max(self.life / 3).min(self.life / 2)
+        if self.life < Duration::from_secs(30) {
+            return self.life / 3;
+        }
+        let usual = self.life.saturating_sub(Duration::from_secs(20));
+        usual.min(Duration::from_secs(600)).min(self.life / 2)
     }
 }
 

@@ -36,11 +36,17 @@ impl<'a> Addresses<'a> {
         read.chain(list.iter().map(IpAddr::to_canonical))
     }
 
-    /// Checks that there are only addresses in `parameters`, and counts them.
-    pub(crate) fn check(
+    /// Counts the addresses in `parameters`, and checks that there is nothing
+    /// else.
+    #[inline]
+    pub(crate) fn count(
         parameters: &'a [u8],
         reportable: &mut bool,
-    ) -> Result<(Self, usize), DecodeError<'a>> {
+    ) -> Result<usize, DecodeError<'a>> {
+        // By far the most transports have one IPv4 address.
+        if let [0, 1, 0, 8, _, _, _, _] = parameters {
+            return Ok(1);
+        }
         let mut count = 0;
         let mut reader = Reader::new(parameters, reportable);
         while let Some(tlv) = reader.next()? {
@@ -50,7 +56,7 @@ impl<'a> Addresses<'a> {
             read(&tlv).ok_or_else(|| tlv.invalid(Fault::Length))?;
             count += 1;
         }
-        Ok((Self::Wire(parameters), count))
+        Ok(count)
     }
 
     /// Appends the addresses, and counts them.

@@ -1,5 +1,6 @@
 //! The Pool Element parameter (RFC 5354, 3.10).
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use rserpool_engine::{ChannelUse, PeId, Policy, RegistrarId, TransportKind};
@@ -8,7 +9,7 @@ use crate::error::{DecodeError, EmitError, Fault};
 use crate::frame::{LengthForm, padded};
 use crate::parameter::kind;
 use crate::policy;
-use crate::reader::{Reader, Tlv};
+use crate::reader::{self, Reader, Tlv};
 use crate::transport::Transport;
 use crate::writer::Writer;
 
@@ -36,20 +37,10 @@ impl<'a> Element<'a> {
     /// # Errors
     /// What is wrong; offsets count from the parameter's start.
     pub fn parse(tlv: &'a [u8]) -> Result<Self, DecodeError<'a>> {
-        Self::parse_lone(tlv).map_err(|error| error.located_in(tlv))
-    }
-
-    fn parse_lone(bytes: &'a [u8]) -> Result<Self, DecodeError<'a>> {
-        let mut rest = bytes;
-        let missing = || DecodeError::invalid(Fault::Missing, bytes);
-        let tlv = Tlv::take(&mut rest)?.ok_or_else(missing)?;
-        if tlv.kind != kind::POOL_ELEMENT {
-            return Err(tlv.invalid(Fault::Misplaced));
-        }
-        if bytes.len() > padded(tlv.whole.len()) {
-            return Err(DecodeError::invalid(Fault::Length, rest));
-        }
-        Self::read(&tlv, &mut false)
+        reader::lone(tlv, |tlv| match tlv.kind {
+            kind::POOL_ELEMENT => Self::read(tlv, &mut false),
+            _ => Err(tlv.invalid(Fault::Misplaced)),
+        })
     }
 
     /// Appends the parameter, padded to a multiple of 4 bytes.
@@ -61,6 +52,7 @@ impl<'a> Element<'a> {
     }
 
     /// Reads the parameter, which has to be a Pool Element.
+    #[inline]
     pub(crate) fn read(tlv: &Tlv<'a>, reportable: &mut bool) -> Result<Self, DecodeError<'a>> {
         let Some((&[p0, p1, p2, p3, h0, h1, h2, h3, l0, l1, l2, l3], parameters)) =
             tlv.value.split_first_chunk()

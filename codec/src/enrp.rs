@@ -1,5 +1,7 @@
 //! The ten ENRP messages (RFC 5353, 2).
 
+use alloc::vec::Vec;
+
 use rserpool_engine::{PoolHandle, RegistrarId};
 
 use crate::cause::Causes;
@@ -107,7 +109,7 @@ impl<'a> Message<'a> {
     /// # Errors
     /// What is wrong, and what the protocol wants done about it.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError<'a>> {
-        Self::parse_reporting(bytes).map(|(message, _)| message)
+        reader::message(bytes, code::ERROR, &mut false, Self::read)
     }
 
     /// Like [`Message::parse`], and gives the unknown parameters that were
@@ -117,7 +119,14 @@ impl<'a> Message<'a> {
     /// # Errors
     /// As for [`Message::parse`].
     pub fn parse_reporting(bytes: &'a [u8]) -> Result<(Self, Unrecognized<'a>), DecodeError<'a>> {
-        reader::message(bytes, code::ERROR, Self::read, fields)
+        let mut reportable = false;
+        let message = reader::message(bytes, code::ERROR, &mut reportable, Self::read)?;
+        let unrecognized = if reportable {
+            reader::unrecognized(bytes, code::ERROR, fields)
+        } else {
+            Unrecognized::default()
+        };
+        Ok((message, unrecognized))
     }
 
     fn read(header: &Header<'a>, reportable: &mut bool) -> Result<Self, DecodeError<'a>> {

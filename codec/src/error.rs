@@ -80,6 +80,15 @@ impl<'a> DecodeError<'a> {
         let offset = self.cause.data.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
         Self { offset: offset.min(bytes.len()), ..self }
     }
+
+    /// Fills in the offset, and keeps silent about errors in error messages:
+    /// if they were answered by error messages, two would never end.
+    #[cold]
+    pub(crate) fn in_message(self, bytes: &[u8], error_code: u8) -> Self {
+        let answered = bytes.first().is_some_and(|code| *code != error_code);
+        let reply = if answered { self.reply } else { Reply::Silent };
+        Self { reply, ..self }.located_in(bytes)
+    }
 }
 
 /// As much of a cause's data as the longest error message has room for.

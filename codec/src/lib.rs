@@ -51,6 +51,10 @@
 //! [`asap::ResolutionResponse`] and [`enrp::HandleTableResponse`] from stored
 //! Pool Element parameters.
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+// No clock, no files, no sockets: the compiler sees to it.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
 
 mod address;
 pub mod asap;

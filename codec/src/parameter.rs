@@ -1,11 +1,15 @@
 //! Lone parameters, as the data of causes holds them. A transport has
-//! [`Transport::emit`](crate::Transport::emit).
+//! [`Transport::emit`](crate::Transport::emit) and
+//! [`Transport::parse`](crate::Transport::parse).
+
+use alloc::vec::Vec;
 
 use rserpool_engine::{Policy, PoolHandle};
 
-use crate::error::EmitError;
+use crate::error::{DecodeError, EmitError, Fault};
 use crate::frame::LengthForm;
 use crate::policy;
+use crate::reader;
 use crate::writer::Writer;
 
 /// Appends a Pool Handle parameter (RFC 5354, 3.9), padded to a multiple of
@@ -23,6 +27,28 @@ pub fn emit_pool_handle(handle: PoolHandle<'_>, out: &mut Vec<u8>) -> Result<(),
 /// The policy has no wire format; `out` is as it was.
 pub fn emit_policy(policy: Policy, out: &mut Vec<u8>) -> Result<(), EmitError> {
     Writer::append(out, LengthForm::Rfc, |w| policy::write(w, policy))
+}
+
+/// Reads a Pool Handle parameter, with or without padding.
+///
+/// # Errors
+/// What is wrong; offsets count from the parameter's start.
+pub fn parse_pool_handle(tlv: &[u8]) -> Result<PoolHandle<'_>, DecodeError<'_>> {
+    reader::lone(tlv, |tlv| match tlv.kind {
+        kind::POOL_HANDLE => Ok(PoolHandle::new(tlv.value)),
+        _ => Err(tlv.invalid(Fault::Misplaced)),
+    })
+}
+
+/// Reads a Member Selection Policy parameter, with or without padding.
+///
+/// # Errors
+/// What is wrong; offsets count from the parameter's start.
+pub fn parse_policy(tlv: &[u8]) -> Result<Policy, DecodeError<'_>> {
+    reader::lone(tlv, |tlv| match tlv.kind {
+        kind::POLICY => policy::read(tlv),
+        _ => Err(tlv.invalid(Fault::Misplaced)),
+    })
 }
 
 /// The types of parameters (RFC 5354, 5.1).
@@ -56,6 +82,7 @@ pub(crate) mod kind {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests may panic")]
 mod tests {
     use super::*;
 
@@ -64,6 +91,24 @@ mod tests {
         let mut out = vec![0xa5];
         emit_pool_handle(PoolHandle::new(b"abcde"), &mut out).unwrap();
         assert_eq!(out, b"\xa5\x00\x09\x00\x09abcde\0\0\0");
+    }
+
+    #[test]
+    fn lone_parameters_are_read() {
+        let handle = b"\x00\x09\x00\x09abcde\0\0\0";
+        for end in 0..=handle.len() {
+            let read = parse_pool_handle(&handle[..end]);
+            assert_eq!(read.ok(), (end >= 9).then_some(PoolHandle::new(b"abcde")));
+        }
+        let policy = b"\x00\x08\x00\x0c\x00\x00\x00\x05\x00\x00\x00\x07\x00\x00\x00\x00";
+        for end in 0..=policy.len() {
+            let read = parse_policy(&policy[..end]);
+            assert_eq!(read.ok(), (end == 12).then_some(Policy::Priority { priority: 7 }));
+        }
+        let error = parse_policy(handle).unwrap_err();
+        assert_eq!((error.fault, error.offset), (Fault::Misplaced, 0));
+        let error = parse_pool_handle(policy).unwrap_err();
+        assert_eq!((error.fault, error.offset), (Fault::Length, 12));
     }
 
     #[test]

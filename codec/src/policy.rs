@@ -8,6 +8,7 @@ use crate::reader::Tlv;
 use crate::writer::Writer;
 
 /// Reads a policy. Words after those of its layout are ignored.
+#[inline]
 pub(crate) fn read<'a>(tlv: &Tlv<'a>) -> Result<Policy, DecodeError<'a>> {
     let mut words = tlv.value;
     let mut word = || {

@@ -43,28 +43,36 @@ impl<'a> Header<'a> {
 
 /// Reads a whole message with `read`, which sets its second argument if a
 /// parameter was skipped that is to be reported. `error_code` is the type of
-/// error messages; `fields` is the size of what comes before the parameters.
+/// error messages.
 #[inline]
 pub(crate) fn message<'a, M>(
     bytes: &'a [u8],
     error_code: u8,
+    reportable: &mut bool,
     read: impl FnOnce(&Header<'a>, &mut bool) -> Result<M, DecodeError<'a>>,
+) -> Result<M, DecodeError<'a>> {
+    match Header::read(bytes) {
+        Ok(header) => {
+            read(&header, reportable).map_err(|error| error.in_message(bytes, error_code))
+        }
+        Err(error) => Err(error.in_message(bytes, error_code)),
+    }
+}
+
+/// The parameters to report of a message that was read. `fields` is the size
+/// of what comes before the parameters of a message of a type.
+#[cold]
+pub(crate) fn unrecognized(
+    bytes: &[u8],
+    error_code: u8,
     fields: impl FnOnce(u8) -> usize,
-) -> Result<(M, Unrecognized<'a>), DecodeError<'a>> {
-    let mut reportable = false;
-    let read = |header: Header<'a>| Ok((read(&header, &mut reportable)?, header));
-    let (message, header) = Header::read(bytes).and_then(read).map_err(|error| {
-        // An error is never answered by an error, or two would never end.
-        let answered = bytes.first().is_some_and(|code| *code != error_code);
-        let reply = if answered { error.reply } else { Reply::Silent };
-        DecodeError { reply, ..error }.located_in(bytes)
-    })?;
-    let unrecognized = if reportable && header.code != error_code {
-        Unrecognized::among(header.body.get(fields(header.code)..).unwrap_or_default())
-    } else {
-        Unrecognized::default()
-    };
-    Ok((message, unrecognized))
+) -> Unrecognized<'_> {
+    match Header::read(bytes) {
+        Ok(header) if header.code != error_code => {
+            Unrecognized::among(header.body.get(fields(header.code)..).unwrap_or_default())
+        }
+        _ => Unrecognized::default(),
+    }
 }
 
 /// A parameter.
@@ -125,6 +133,20 @@ impl<'a> Tlv<'a> {
             action => Ok(action == 0b11),
         }
     }
+}
+
+/// Reads one whole parameter, with or without padding.
+pub(crate) fn lone<'a, T>(
+    bytes: &'a [u8],
+    read: impl FnOnce(&Tlv<'a>) -> Result<T, DecodeError<'a>>,
+) -> Result<T, DecodeError<'a>> {
+    let mut rest = bytes;
+    let whole = Tlv::take(&mut rest).and_then(|tlv| match tlv {
+        Some(_) if !rest.is_empty() => Err(DecodeError::invalid(Fault::Length, rest)),
+        Some(tlv) => Ok(tlv),
+        None => Err(DecodeError::invalid(Fault::Missing, bytes)),
+    });
+    whole.and_then(|tlv| read(&tlv)).map_err(|error| error.located_in(bytes))
 }
 
 /// Goes over the parameters of a message or of another parameter.

@@ -1,5 +1,6 @@
 //! Transport parameters (RFC 5354, 3.3 to 3.7 and 3.16).
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use rserpool_engine::{ChannelUse, TransportKind};
@@ -8,7 +9,7 @@ use crate::address::Addresses;
 use crate::error::{DecodeError, EmitError, Fault};
 use crate::frame::LengthForm;
 use crate::parameter::kind;
-use crate::reader::{Reader, Tlv};
+use crate::reader::{self, Reader, Tlv};
 use crate::writer::Writer;
 
 /// A transport parameter. Fields its kind does not have are zero or empty
@@ -71,6 +72,14 @@ impl<'a> Transport<'a> {
         Self { kind, port, channel_use, service_code: 0, addresses, opaque: &[] }
     }
 
+    /// Reads a whole transport parameter, with or without padding.
+    ///
+    /// # Errors
+    /// What is wrong; offsets count from the parameter's start.
+    pub fn parse(tlv: &'a [u8]) -> Result<Self, DecodeError<'a>> {
+        reader::lone(tlv, |tlv| Self::read(tlv, &mut false))
+    }
+
     /// Appends the parameter, padded to a multiple of 4 bytes.
     ///
     /// # Errors
@@ -80,6 +89,7 @@ impl<'a> Transport<'a> {
     }
 
     /// Reads the parameter, which has to be a transport.
+    #[inline]
     pub(crate) fn read(tlv: &Tlv<'a>, reportable: &mut bool) -> Result<Self, DecodeError<'a>> {
         let kind = match tlv.kind {
             kind::DCCP => TransportKind::Dccp,
@@ -98,7 +108,7 @@ impl<'a> Transport<'a> {
             service_code = u32::from_be_bytes(*code);
             rest = after;
         }
-        let (addresses, count) = Addresses::check(rest, reportable)?;
+        let count = Addresses::count(rest, reportable)?;
         let channel_use = match (kind, u16::from_be_bytes([u0, u1])) {
             (TransportKind::Sctp, 0) => ChannelUse::Data,
             (TransportKind::Sctp, 1) => ChannelUse::DataAndControl,
@@ -111,6 +121,7 @@ impl<'a> Transport<'a> {
         if port == 0 || !allows(kind, count) {
             return Err(tlv.invalid(Fault::Value));
         }
+        let addresses = Addresses::Wire(rest);
         Ok(Self { kind, port, channel_use, service_code, addresses, opaque: &[] })
     }
 

@@ -1,5 +1,7 @@
 //! Appends messages and parameters and fills in their lengths.
 
+use alloc::vec::Vec;
+
 use crate::error::EmitError;
 use crate::frame::{LengthForm, padded};
 

@@ -3,20 +3,37 @@
 //! timers, their ownership and its checksum. No I/O, no clock, no protocol
 //! bytes: `now` and the random seed are arguments.
 
+mod arena;
+mod array;
+mod chance;
 mod config;
+mod element;
 mod error;
+mod group;
 mod handlespace;
+mod index;
+mod key;
+mod lots;
 mod names;
+mod order;
+mod paged;
 mod policy;
+mod pool;
+mod ring;
+mod roster;
 mod shard_map;
+mod slab;
 mod time;
+pub mod tree;
+mod wheel;
 
 pub use config::Config;
 pub use error::{Limit, RegisterError, UnknownPool};
 pub use handlespace::{
-    Due, ElementKey, ElementRef, Handlespace, Outcome, PoolRef, Registered, Registration,
-    Reported, Resolution, Stats, TableCursor,
+    Due, ElementRef, Handlespace, Outcome, PoolRef, Registered, Registration, Reported, Resolution,
+    Stats, TableCursor,
 };
+pub use key::ElementKey;
 pub use names::{
     AssociationId, ChannelUse, PeChecksum, PeId, PoolHandle, RegistrarId, RegistrationLife,
     TransportKind,

@@ -131,15 +131,22 @@ impl PeChecksum {
     /// with zeros, and of its PE identifier.
     #[must_use]
     pub fn of(handle: PoolHandle<'_>, pe: PeId) -> Self {
-        let words = handle.as_bytes().chunks(2);
-        let handle: u64 = words
-            .map(|word| {
-                let high = word.first().copied().unwrap_or(0);
-                let low = word.get(1).copied().unwrap_or(0);
-                u64::from(u16::from_be_bytes([high, low]))
-            })
-            .sum();
-        Self(handle + u64::from(pe.get() >> 16) + u64::from(pe.get() & 0xffff))
+        Self::of_parts(Self::share_of_handle(handle), pe.get())
+    }
+
+    /// The sum of the words of a pool handle, of at most 65,535 bytes.
+    pub(crate) fn share_of_handle(handle: PoolHandle<'_>) -> u32 {
+        let words = handle.as_bytes().chunks(2).map(|word| {
+            let high = word.first().copied().unwrap_or(0);
+            let low = word.get(1).copied().unwrap_or(0);
+            u32::from(u16::from_be_bytes([high, low]))
+        });
+        words.fold(0, u32::wrapping_add)
+    }
+
+    /// The share of one element from the sum of its handle's words.
+    pub(crate) const fn of_parts(handle: u32, pe: u32) -> Self {
+        Self(handle as u64 + (pe >> 16) as u64 + (pe & 0xffff) as u64)
     }
 
     /// Adds the share of an element or the sum of another shard.

@@ -1,4 +1,21 @@
 //! Pool member selection policies (RFC 5356 and rsplib's).
+//!
+//! Each policy has a file that states what its elements are ordered or drawn
+//! by, and what a selection changes.
+
+mod least_used;
+mod least_used_degradation;
+mod priority;
+mod priority_least_used;
+mod priority_least_used_degradation;
+mod random;
+mod randomized_least_used;
+mod randomized_least_used_degradation;
+mod randomized_priority_least_used;
+mod randomized_priority_least_used_degradation;
+mod round_robin;
+mod weighted_random;
+pub(crate) mod weighted_round_robin;
 
 /// A policy with the parameters of one pool element. Loads, degradations and
 /// DPFs are fixed point: 0 is 0 %, `u32::MAX` is 100 % (RFC 5356, 3.1).
@@ -118,5 +135,235 @@ impl PolicyKind {
     #[must_use]
     pub fn from_code(code: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
+
+/// What the policy values of an element mean for its selection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has its turn in a circle.
+    Turn,
+    /// It is ordered by this key, lowest first.
+    Key(u32),
+    /// It has this many turns in a round; 0: drained.
+    Turns(u32),
+    /// It is drawn with this weight; 0: drained.
+    Weight(u32),
+}
+
+/// How the elements of a pool are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Circle,
+    Sorted,
+    Turns,
+    EqualLots,
+    Lots,
+}
+
+/// The parameters of a policy: weight, load or priority; degradation; degradation
+/// per distance (DPF); distance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Values {
+    pub(crate) first: u32,
+    pub(crate) degradation: u32,
+    pub(crate) dpf: u32,
+    pub(crate) distance: u32,
+}
+
+impl Values {
+    /// The load that the distance adds: DPF a millisecond, saturating.
+    const fn remoteness(self) -> u32 {
+        let product = self.dpf as u64 * self.distance as u64;
+        if product > u32::MAX as u64 { u32::MAX } else { (product & 0xffff_ffff) as u32 }
+    }
+}
+
+impl Policy {
+    /// The parameters.
+    #[rustfmt::skip]
+    pub(crate) const fn values(&self) -> Values {
+        let (first, degradation, dpf, distance) = match *self {
+            Self::RoundRobin | Self::Random => (0, 0, 0, 0),
+            Self::WeightedRoundRobin { weight } | Self::WeightedRandom { weight } => (weight, 0, 0, 0),
+            Self::Priority { priority } => (priority, 0, 0, 0),
+            Self::LeastUsed { load } | Self::RandomizedLeastUsed { load } => (load, 0, 0, 0),
+            Self::LeastUsedDegradation { load, degradation }
+            | Self::PriorityLeastUsed { load, degradation }
+            | Self::RandomizedPriorityLeastUsed { load, degradation }
+            | Self::RandomizedLeastUsedDegradation { load, degradation }
+            | Self::PriorityLeastUsedDegradation { load, degradation }
+            | Self::RandomizedPriorityLeastUsedDegradation { load, degradation } => {
+                (load, degradation, 0, 0)
+            }
+            Self::WeightedRandomDpf { weight, dpf, distance } => (weight, 0, dpf, distance),
+            Self::LeastUsedDpf { load, dpf, distance } => (load, 0, dpf, distance),
+            Self::LeastUsedDegradationDpf { load, degradation, dpf, distance }
+            | Self::PriorityLeastUsedDpf { load, degradation, dpf, distance }
+            | Self::PriorityLeastUsedDegradationDpf { load, degradation, dpf, distance } => {
+                (load, degradation, dpf, distance)
+            }
+        };
+        Values { first, degradation, dpf, distance }
+    }
+
+    /// What they mean.
+    pub(crate) fn standing(&self) -> Standing {
+        use PolicyKind as Kind;
+        let values = self.values();
+        match self.kind() {
+            Kind::RoundRobin => round_robin::standing(),
+            Kind::WeightedRoundRobin => weighted_round_robin::standing(values),
+            Kind::Random => random::standing(),
+            Kind::WeightedRandom => weighted_random::standing(values),
+            Kind::WeightedRandomDpf => weighted_random::standing_with_distance(values),
+            Kind::Priority => priority::standing(values),
+            Kind::LeastUsed | Kind::LeastUsedDpf => least_used::standing(values),
+            Kind::LeastUsedDegradation | Kind::LeastUsedDegradationDpf => {
+                least_used_degradation::standing(values)
+            }
+            Kind::PriorityLeastUsed | Kind::PriorityLeastUsedDpf => {
+                priority_least_used::standing(values)
+            }
+            Kind::PriorityLeastUsedDegradation | Kind::PriorityLeastUsedDegradationDpf => {
+                priority_least_used_degradation::standing(values)
+            }
+            Kind::RandomizedLeastUsed => randomized_least_used::standing(values),
+            Kind::RandomizedLeastUsedDegradation => {
+                randomized_least_used_degradation::standing(values)
+            }
+            Kind::RandomizedPriorityLeastUsed => randomized_priority_least_used::standing(values),
+            Kind::RandomizedPriorityLeastUsedDegradation => {
+                randomized_priority_least_used_degradation::standing(values)
+            }
+        }
+    }
+}
+
+impl PolicyKind {
+    /// A policy of this kind with these parameters.
+    #[rustfmt::skip]
+    pub(crate) const fn with(self, values: Values) -> Policy {
+        let Values { first: load, degradation, dpf, distance } = values;
+        let (weight, priority) = (load, load);
+        match self {
+            Self::RoundRobin => Policy::RoundRobin,
+            Self::WeightedRoundRobin => Policy::WeightedRoundRobin { weight },
+            Self::Random => Policy::Random,
+            Self::WeightedRandom => Policy::WeightedRandom { weight },
+            Self::Priority => Policy::Priority { priority },
+            Self::LeastUsed => Policy::LeastUsed { load },
+            Self::LeastUsedDegradation => Policy::LeastUsedDegradation { load, degradation },
+            Self::PriorityLeastUsed => Policy::PriorityLeastUsed { load, degradation },
+            Self::RandomizedLeastUsed => Policy::RandomizedLeastUsed { load },
+            Self::RandomizedPriorityLeastUsed => Policy::RandomizedPriorityLeastUsed { load, degradation },
+            Self::RandomizedLeastUsedDegradation => Policy::RandomizedLeastUsedDegradation { load, degradation },
+            Self::PriorityLeastUsedDegradation => Policy::PriorityLeastUsedDegradation { load, degradation },
+            Self::RandomizedPriorityLeastUsedDegradation => {
+                Policy::RandomizedPriorityLeastUsedDegradation { load, degradation }
+            }
+            Self::WeightedRandomDpf => Policy::WeightedRandomDpf { weight, dpf, distance },
+            Self::LeastUsedDpf => Policy::LeastUsedDpf { load, dpf, distance },
+            Self::LeastUsedDegradationDpf => {
+                Policy::LeastUsedDegradationDpf { load, degradation, dpf, distance }
+            }
+            Self::PriorityLeastUsedDpf => {
+                Policy::PriorityLeastUsedDpf { load, degradation, dpf, distance }
+            }
+            Self::PriorityLeastUsedDegradationDpf => {
+                Policy::PriorityLeastUsedDegradationDpf { load, degradation, dpf, distance }
+            }
+        }
+    }
+
+    /// How the elements of a pool of this policy are kept.
+    pub(crate) const fn family(self) -> Family {
+        match self {
+            Self::RoundRobin => Family::Circle,
+            Self::WeightedRoundRobin => Family::Turns,
+            Self::Random => Family::EqualLots,
+            Self::WeightedRandom
+            | Self::WeightedRandomDpf
+            | Self::RandomizedLeastUsed
+            | Self::RandomizedLeastUsedDegradation
+            | Self::RandomizedPriorityLeastUsed
+            | Self::RandomizedPriorityLeastUsedDegradation => Family::Lots,
+            Self::Priority
+            | Self::LeastUsed
+            | Self::LeastUsedDegradation
+            | Self::PriorityLeastUsed
+            | Self::PriorityLeastUsedDegradation
+            | Self::LeastUsedDpf
+            | Self::LeastUsedDegradationDpf
+            | Self::PriorityLeastUsedDpf
+            | Self::PriorityLeastUsedDegradationDpf => Family::Sorted,
+        }
+    }
+
+    /// Whether a selection adds the degradation to the load of the element,
+    /// until it registers again.
+    pub(crate) const fn degrades(self) -> bool {
+        match self {
+            Self::LeastUsedDegradation
+            | Self::PriorityLeastUsedDegradation
+            | Self::LeastUsedDegradationDpf
+            | Self::PriorityLeastUsedDegradationDpf
+            | Self::RandomizedLeastUsedDegradation
+            | Self::RandomizedPriorityLeastUsedDegradation => true,
+            Self::RoundRobin
+            | Self::WeightedRoundRobin
+            | Self::Random
+            | Self::WeightedRandom
+            | Self::Priority
+            | Self::LeastUsed
+            | Self::PriorityLeastUsed
+            | Self::RandomizedLeastUsed
+            | Self::RandomizedPriorityLeastUsed
+            | Self::WeightedRandomDpf
+            | Self::LeastUsedDpf
+            | Self::PriorityLeastUsedDpf => false,
+        }
+    }
+
+    /// Whether the policy has a distance.
+    pub(crate) const fn has_distance(self) -> bool {
+        match self {
+            Self::WeightedRandomDpf
+            | Self::LeastUsedDpf
+            | Self::LeastUsedDegradationDpf
+            | Self::PriorityLeastUsedDpf
+            | Self::PriorityLeastUsedDegradationDpf => true,
+            Self::RoundRobin
+            | Self::WeightedRoundRobin
+            | Self::Random
+            | Self::WeightedRandom
+            | Self::Priority
+            | Self::LeastUsed
+            | Self::LeastUsedDegradation
+            | Self::PriorityLeastUsed
+            | Self::PriorityLeastUsedDegradation
+            | Self::RandomizedLeastUsed
+            | Self::RandomizedPriorityLeastUsed
+            | Self::RandomizedLeastUsedDegradation
+            | Self::RandomizedPriorityLeastUsedDegradation => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_given_back_as_they_were() {
+        let values = Values { first: 1, degradation: 2, dpf: 3, distance: 4 };
+        for kind in PolicyKind::ALL {
+            let policy = kind.with(values);
+            assert_eq!(policy.kind(), kind);
+            assert_eq!(kind.with(policy.values()), policy);
+            assert_eq!(PolicyKind::from_code(kind.code()), Some(kind));
+            assert_eq!(kind.has_distance(), policy.values().distance == 4);
+        }
+        assert_eq!(PolicyKind::from_code(0x4000_0010), None);
     }
 }

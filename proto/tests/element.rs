@@ -197,6 +197,18 @@ fn an_expired_registration_is_made_again() {
 }
 
 #[test]
+fn an_expiry_while_it_registers_anyway_asks_nothing_more() {
+    let mut bench = Bench::registered(life(120));
+    bench.element.register(at(100), &mut bench.conversation).unwrap();
+    assert_eq!(bench.sent(), ["registration 0"]);
+    bench.receive(at(121), &GONE, |p| assert_eq!(p, None));
+    assert!(bench.sent().is_empty());
+    bench.element.disconnected();
+    bench.receive(at(122), &GONE, |p| assert_eq!(p, None));
+    assert!(bench.sent().is_empty());
+}
+
+#[test]
 fn a_deregistered_element_asks_nothing_more() {
     let mut bench = Bench::registered(life(120));
     bench.element.deregister(at(1), &mut bench.conversation).unwrap();

@@ -100,9 +100,7 @@ impl fmt::Display for StartError {
                  address with --asap",
                 address.port()
             ),
-            Self::Bind { address, source }
-                if source.kind() == io::ErrorKind::AddrNotAvailable =>
-            {
+            Self::Bind { address, source } if source.kind() == io::ErrorKind::AddrNotAvailable => {
                 write!(f, "tcp://{address} is no address of this host ({source})")
             }
             Self::Bind { address, source } => write!(f, "cannot bind tcp://{address}: {source}"),

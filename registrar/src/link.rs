@@ -1,14 +1,10 @@
 //! The connections of a shard, as far as the shard's turn has to know them.
 
-use core::mem;
 use core::net::SocketAddr;
 
 use rserpool_engine::{AssociationId, Timestamp};
 
 use crate::turn::{CloseReason, LinkId};
-
-/// A send buffer that grew beyond this is not kept for the next answer.
-const BUFFER_KEPT_MAX: usize = 4 << 10;
 
 /// One connection.
 #[derive(Debug)]
@@ -18,8 +14,6 @@ pub(crate) struct Link {
     /// Bytes that arrived and are not given to the protocol yet; they start
     /// at the start of a message. Without capacity while empty.
     pub(crate) unfed: Vec<u8>,
-    /// An empty buffer for the next answer.
-    spare: Vec<u8>,
     /// The host was told not to read.
     pub(crate) paused: bool,
     /// The host has bytes to write.
@@ -44,7 +38,6 @@ impl Link {
             peer,
             association,
             unfed: Vec::new(),
-            spare: Vec::new(),
             paused: false,
             sending: false,
             output: false,
@@ -53,20 +46,6 @@ impl Link {
             spoke: false,
             fed_at: None,
             ending: None,
-        }
-    }
-
-    /// An empty buffer for an answer.
-    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
-        mem::take(&mut self.spare)
-    }
-
-    /// Keeps a written buffer for the next answer, unless it is large: most
-    /// connections are idle, and there are many.
-    pub(crate) fn keep_spare(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= BUFFER_KEPT_MAX {
-            buffer.clear();
-            self.spare = buffer;
         }
     }
 }
@@ -156,17 +135,5 @@ mod tests {
         assert_eq!(links.len(), 2);
         assert_eq!(links.id_of(third.index), Some(third));
         assert_eq!(links.id_of(9), None);
-    }
-
-    #[test]
-    fn large_buffers_are_not_kept() {
-        let mut link = link(1);
-        link.keep_spare(Vec::with_capacity(BUFFER_KEPT_MAX * 2));
-        assert_eq!(link.take_spare().capacity(), 0);
-        let mut small = Vec::with_capacity(64);
-        small.push(1);
-        link.keep_spare(small);
-        let spare = link.take_spare();
-        assert!(spare.is_empty() && spare.capacity() >= 64);
     }
 }

@@ -290,7 +290,10 @@ mod tests {
         let allowed = "not built; allowed: tcp://";
         assert_refused(&["--asap=sctp://0.0.0.0:3863"], &["--asap", "sctp://", allowed]);
         assert_refused(&["--asap=sctp-udp://[::]:3863"], &["--asap", "sctp-udp://", allowed]);
-        assert_refused(&["--asap=tcp://localhost:3863"], &["--asap", "localhost", "tcp://ADDR:PORT"]);
+        assert_refused(
+            &["--asap=tcp://localhost:3863"],
+            &["--asap", "localhost", "tcp://ADDR:PORT"],
+        );
         assert_refused(&["--asap=127.0.0.1:3863"], &["--asap", "tcp://ADDR:PORT"]);
     }
 

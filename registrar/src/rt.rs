@@ -25,6 +25,8 @@ mod host;
 mod mesh;
 mod pace;
 mod probe;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod watchdog;
 

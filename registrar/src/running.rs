@@ -319,11 +319,7 @@ fn bind(
     Ok((addresses, listeners))
 }
 
-fn protocol_config(
-    options: &Options,
-    id: RegistrarId,
-    connections_max: u32,
-) -> registrar::Config {
+fn protocol_config(options: &Options, id: RegistrarId, connections_max: u32) -> registrar::Config {
     registrar::Config {
         engine: rserpool_engine::Config {
             registrar: id,

@@ -32,6 +32,10 @@ const LINKS_A_TURN: usize = 4;
 const TIMEOUTS_A_TURN: usize = 128;
 /// Connections that are closed for being late in one turn.
 const CLOSES_A_TURN: usize = 64;
+/// Written buffers that wait to be used again.
+const SPARES_MAX: usize = 64;
+/// A buffer that grew beyond this is not used again.
+const SPARE_BYTES_MAX: usize = 256 << 10;
 /// How long a connection whose peer is done waits for answers of other shards.
 const LINGER: Duration = Duration::from_millis(200);
 
@@ -63,6 +67,8 @@ pub(crate) struct Shard {
     /// Connections to feed with what they sent.
     ready: VecDeque<LinkId>,
     submissions: Vec<Submission>,
+    /// Written buffers. The protocol takes one for each that it gives.
+    spares: Vec<Vec<u8>>,
     unfed_bytes: usize,
     message_timeout: Duration,
     unfed_bytes_max: usize,
@@ -85,6 +91,7 @@ impl Shard {
             ending: Order::new(),
             ready: VecDeque::new(),
             submissions: Vec::new(),
+            spares: Vec::new(),
             unfed_bytes: 0,
             message_timeout: config.message_timeout,
             unfed_bytes_max: config.unfed_bytes_max,
@@ -139,6 +146,7 @@ impl Shard {
         completions: impl IntoIterator<Item = Completion<'a>>,
         submissions: &mut Vec<Submission>,
     ) -> bool {
+        self.feed_ready(now);
         for completion in completions {
             match completion {
                 Completion::Received(id, bytes) => self.received(now, id, bytes),
@@ -148,7 +156,6 @@ impl Shard {
                 Completion::Mesh(from, batch) => self.protocol.receive_mesh(now, from, batch),
             }
         }
-        self.feed_ready(now);
         let mut more = self.expire(now);
         if self.protocol.next_timeout().is_some_and(|deadline| deadline <= now) {
             more |= self.protocol.handle_timeout(now, TIMEOUTS_A_TURN);
@@ -239,8 +246,9 @@ impl Shard {
         let alone = self.alone;
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(reason) = link.ending else { return };
-        let busy = link.sending || link.output || link.held || link.ready;
-        if !busy && (alone || link.fed_at.is_none_or(|at| now >= at.after(LINGER))) {
+        let busy = link.sending || link.held || link.ready;
+        let answered = self.protocol.output_pending(link.association) == 0;
+        if !busy && answered && (alone || link.fed_at.is_none_or(|at| now >= at.after(LINGER))) {
             self.close(now, id, reason);
         }
     }
@@ -248,8 +256,10 @@ impl Shard {
     fn sent(&mut self, now: Timestamp, id: LinkId, buffer: Vec<u8>) {
         let Some(link) = self.links.get_mut(id) else { return };
         self.traffic.bytes_sent += buffer.len() as u64;
-        link.keep_spare(buffer);
         link.sending = false;
+        if self.spares.len() < SPARES_MAX && buffer.capacity() <= SPARE_BYTES_MAX {
+            self.spares.push(buffer);
+        }
         self.unread.end(id.index);
         if core::mem::take(&mut link.output) {
             self.send(now, id);
@@ -264,10 +274,9 @@ impl Shard {
             link.output = true;
             return;
         }
-        let mut bytes = link.take_spare();
+        let mut bytes = self.spares.pop().unwrap_or_default();
         self.protocol.take_send(link.association, &mut bytes);
         if bytes.is_empty() {
-            link.keep_spare(bytes);
             return;
         }
         link.sending = true;

@@ -16,12 +16,16 @@ pub fn peek_handle(bytes: &[u8]) -> Option<(u8, PoolHandle<'_>)> {
     Some((code, handle))
 }
 
-/// The pool handle and the PE identifier of a message that has both, without
-/// a look at the rest: a registration that could not be read is rejected with
-/// them. `None` if they cannot be found.
+/// The pool handle and the PE identifier of a message about one element,
+/// without a look at the rest: a registration that could not be read is
+/// rejected with them. `None` if they cannot be found.
 #[must_use]
 pub fn peek_element(bytes: &[u8]) -> Option<(PoolHandle<'_>, PeId)> {
-    let (_, handle, mut rest) = find_handle(bytes)?;
+    let (code, handle, mut rest) = find_handle(bytes)?;
+    let many = [code::HANDLE_RESOLUTION, code::HANDLE_RESOLUTION_RESPONSE, code::BUSINESS_CARD];
+    if many.contains(&code) {
+        return None;
+    }
     loop {
         let tlv = Tlv::take(&mut rest).ok()??;
         if matches!(tlv.kind, kind::POOL_ELEMENT | kind::PE_IDENTIFIER) {

@@ -1,6 +1,8 @@
 //! The registrar's way to write Handle Resolution Responses: elements are
 //! copied as they were stored.
 
+use alloc::vec::Vec;
+
 use rserpool_engine::{Policy, PoolHandle, RegistrarId};
 
 use super::{FLAG, code, write_handle};

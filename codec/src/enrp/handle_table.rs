@@ -1,5 +1,6 @@
 //! The content of a Handle Table Response (RFC 5353, 2.3).
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 

@@ -183,15 +183,13 @@ impl Conversation {
         let (message, unrecognized) = match Message::parse_reporting(message) {
             Ok(read) => read,
             Err(error) => {
-                if error.reply == Reply::Report && message.first() != Some(&TYPE_ERROR) {
+                if error.reply == Reply::Report {
                     self.send_error(Causes::list(&[error.cause]));
                 }
                 return Event::Unexpected(Unexpected::Malformed(error));
             }
         };
-        if let Some(causes) = unrecognized.causes()
-            && message.code() != TYPE_ERROR
-        {
+        if let Some(causes) = unrecognized.causes() {
             self.send_error(causes);
         }
         self.event(message)
@@ -284,7 +282,6 @@ impl Conversation {
 
 /// A handle resolution asks for no pool element in particular.
 const NO_PE: PeId = PeId::new(0);
-const TYPE_ERROR: u8 = 0x0e;
 
 const fn late<'m>(request: Request, token: u64) -> Event<'m> {
     Event::Unexpected(Unexpected::Late(TimedOut { request, token }))

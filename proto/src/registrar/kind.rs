@@ -5,7 +5,6 @@ const DEREGISTRATION: u8 = 0x02;
 const HANDLE_RESOLUTION: u8 = 0x05;
 const KEEP_ALIVE_ACK: u8 = 0x08;
 const UNREACHABLE: u8 = 0x09;
-pub(super) const ERROR: u8 = 0x0e;
 
 /// Whether a message of this type is answered with one of a pool.
 pub(super) const fn is_answered(kind: u8) -> bool {

@@ -97,9 +97,7 @@ impl Pools {
             }
         };
         let effect = self.act(turn, origin, &message, out);
-        if let Some(causes) = unrecognized.causes()
-            && !matches!(message, Message::Error { .. })
-        {
+        if let Some(causes) = unrecognized.causes() {
             emit_error(turn, causes, out);
         }
         effect
@@ -304,16 +302,15 @@ impl Pools {
 
 /// Answers a message that cannot be read. A registration with a value that is
 /// not allowed is rejected; the rest gets an ASAP error, or nothing where the
-/// protocol wants silence. An ASAP error is never answered.
+/// protocol wants silence, as after an ASAP error.
 fn refuse(turn: &mut Turn<'_>, bytes: &[u8], error: &DecodeError<'_>, out: &mut Vec<u8>) {
     turn.stats.malformed += 1;
-    let code = bytes.first().copied();
-    if error.reply == Reply::Silent || code == Some(kind::ERROR) {
+    if error.reply == Reply::Silent {
         return;
     }
     let causes = [error.cause];
     let causes = Causes::list(&causes);
-    if code == Some(kind::REGISTRATION)
+    if bytes.first() == Some(&kind::REGISTRATION)
         && error.fault == Fault::Value
         && let Some((handle, pe)) = peek_element(bytes)
     {

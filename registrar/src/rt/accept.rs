@@ -55,6 +55,9 @@ fn admit(host: &Rc<Host>, stream: TcpStream, logged: &Cell<Option<Instant>>) {
     let (Ok(peer), Ok(())) = (stream.peer_addr(), stream.set_nodelay(true)) else { return };
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let Ok(admitted) = host.with_shard(|shard, now| shard.accept(now, peer)) else { return };
+    // Closes what made room, before the new one gets its place. A panic is
+    // logged; the connection's own turns show whether it can be served.
+    let _logged = host.turn([]);
     if let Some(id) = admitted {
         let connection = Rc::new(Connection::new(id));
         host.add(&connection);
@@ -62,9 +65,6 @@ fn admit(host: &Rc<Host>, stream: TcpStream, logged: &Cell<Option<Instant>>) {
     } else {
         log_sometimes(logged, || log::warn!("no room for more connections, tcp://{peer} refused"));
     }
-    // For what making room closed. A panic is logged; the connection's own
-    // turns show whether it can be served.
-    let _logged = host.turn([]);
 }
 
 fn log_sometimes(logged: &Cell<Option<Instant>>, log: impl FnOnce()) {

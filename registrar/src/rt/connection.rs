@@ -136,7 +136,7 @@ fn poll_serve(
         }
         let flow = match poll_write(host, connection, stream, cx) {
             Flow::Wait => poll_read(host, connection, stream, cx),
-            other => other,
+            moved @ (Flow::Progress | Flow::Broken) => moved,
         };
         match flow {
             Flow::Progress => {}

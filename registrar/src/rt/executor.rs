@@ -153,8 +153,11 @@ async fn stop(host: &Rc<Host>, sockets: &[Socket], undrained: &AtomicU32) {
     while undrained.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
         timer::sleep(DRAIN_POLL).await;
     }
-    while host.serving() > 0 {
+    while host.serving() > 0 && Instant::now() < deadline + DRAIN {
         timer::sleep(DRAIN_POLL).await;
+    }
+    if host.serving() > 0 {
+        log::error!("shard {}: bug: {} connections stay open", host.number.0, host.serving());
     }
     host.over.set(true);
     host.postman.ring();
@@ -186,7 +189,10 @@ async fn receive(host: Rc<Host>, event: BufferedFile) {
             inbox.recycle(from, batch);
             host.pace.breathe().await;
         }
-        if idle && !host.over.get() && let Err(error) = inbox.wait(&event).await {
+        if idle
+            && !host.over.get()
+            && let Err(error) = inbox.wait(&event).await
+        {
             log::error!("shard {}: waiting for other shards: {error}", host.number.0);
             timer::sleep(ERROR_PAUSE).await;
         }

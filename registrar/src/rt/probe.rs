@@ -2,8 +2,6 @@
 //! refused and then cannot be started in the process again, so this comes
 //! first.
 
-
-
 use io_uring::{IoUring, Probe, opcode};
 use rustix::process::{Resource, getrlimit};
 

@@ -34,8 +34,7 @@ pub(super) async fn run(host: Rc<Host>) {
 
 /// Waits for the deadline, or for a nearer one.
 async fn wait(host: &Host, wakes_at: Timestamp, now: Timestamp) {
-    let mut timer = (wakes_at != Timestamp::MAX)
-        .then(|| Timer::new(wakes_at.since(now).max(STEP)));
+    let mut timer = (wakes_at != Timestamp::MAX).then(|| Timer::new(wakes_at.since(now).max(STEP)));
     poll_fn(|cx| {
         if host.clock.poll_rung(cx).is_ready() {
             return Poll::Ready(());

@@ -26,7 +26,7 @@ impl Pools {
             None | Some(0) => config.items_default,
             Some(items) => items,
         };
-        let items = items.min(config.items_max);
+        let items = items.clamp(1, config.items_max.max(1));
         if self.space.resolve(turn.now, handle, items, &mut self.resolution).is_err() {
             turn.stats.resolutions_unknown += 1;
             if ResolutionResponse::unknown_pool(out, config.length_form, handle).is_err() {

@@ -3,12 +3,18 @@
 
 use core::mem::MaybeUninit;
 use core::ptr;
+use core::time::Duration;
 use std::io;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Instant;
 
 /// The signals that end a registrar.
 const SIGNALS: [libc::c_int; 2] = [libc::SIGINT, libc::SIGTERM];
+
+/// A signal that comes so soon after the first one is the same wish to stop:
+/// timeout(1) sends its signal to the process and again to its group.
+const SAME: Duration = Duration::from_millis(100);
 
 /// Exit status of a process that a signal ended, as shells report it.
 const fn status(signal: libc::c_int) -> i32 {
@@ -26,8 +32,11 @@ pub(crate) fn first() -> io::Result<mpsc::Receiver<libc::c_int>> {
             // Nobody listens: the process is at its end already.
             let _unheard = first.send(signal);
         }
-        if let Ok(signal) = wait(&set) {
-            std::process::exit(status(signal));
+        let told = Instant::now();
+        while let Ok(signal) = wait(&set) {
+            if told.elapsed() > SAME {
+                std::process::exit(status(signal));
+            }
         }
     })?;
     Ok(told)

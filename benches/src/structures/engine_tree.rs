@@ -1,0 +1,116 @@
+//! The engine's own red-black tree, alone.
+
+use rserpool_engine::tree::{Nodes, Rank, Tree, WeightSum};
+
+use super::ordered::{Key, Ordered};
+use super::weighted::Weighted;
+use crate::random::Random;
+
+const fn rank(key: Key) -> Rank {
+    Rank::new(key.rank, key.sequence)
+}
+
+/// The plain tree. An element is its slot: nothing is ever searched by key.
+#[derive(Debug)]
+pub struct EngineTree {
+    nodes: Nodes<()>,
+    tree: Tree,
+    touched: u32,
+    descents: Vec<(Tree, Rank)>,
+}
+
+impl EngineTree {
+    fn key(&self, element: u32) -> Key {
+        let Rank { key, sequence } = self.nodes.rank(element);
+        Key { rank: key, sequence }
+    }
+}
+
+impl Ordered for EngineTree {
+    const NAME: &'static str = "engine red-black tree";
+    const SEARCHED: bool = false;
+    const BATCHED: bool = true;
+
+    fn new(keys: &[Key]) -> Self {
+        let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        let (mut nodes, mut tree) = (Nodes::new(count), Tree::EMPTY);
+        for (&key, element) in keys.iter().zip(0..) {
+            nodes.insert(&mut tree, element, rank(key), 0, ());
+        }
+        Self { nodes, tree, touched: 0, descents: Vec::new() }
+    }
+
+    fn find(&self, _: Key) -> Option<u32> {
+        None
+    }
+
+    fn rekey(&mut self, element: u32, _: Key, new: Key) {
+        self.nodes.change(&mut self.tree, element, rank(new));
+    }
+
+    fn rekey_many(&mut self, changes: &[(u32, Key, Key)]) {
+        for group in changes.chunks(16) {
+            // Where each is, and where each goes.
+            self.descents.clear();
+            for &(_, old, new) in group {
+                self.descents.push((self.tree, rank(old)));
+                self.descents.push((self.tree, rank(new)));
+            }
+            self.touched ^= self.nodes.touch(&self.descents);
+            for &(element, _, new) in group {
+                self.nodes.change(&mut self.tree, element, rank(new));
+            }
+        }
+    }
+
+    fn rekey_first(&mut self, change: impl FnOnce(Key) -> Key) -> Option<(Key, u32)> {
+        let first = self.tree.first()?;
+        let new = change(self.key(first));
+        self.nodes.change(&mut self.tree, first, rank(new));
+        Some((new, first))
+    }
+
+    fn each(&self, mut visit: impl FnMut(Key, u32) -> bool) {
+        let mut at = self.tree.first();
+        while let Some(element) = at {
+            if !visit(self.key(element), element) {
+                return;
+            }
+            at = self.nodes.next(element);
+        }
+    }
+
+    fn assert_consistent(&self) {
+        self.nodes.assert_invariants(&self.tree);
+    }
+}
+
+/// The tree with sums of weights; its order does not matter.
+#[derive(Debug)]
+pub struct EngineWeightTree {
+    nodes: Nodes<WeightSum>,
+    tree: Tree,
+}
+
+impl Weighted for EngineWeightTree {
+    const NAME: &'static str = "engine red-black tree with sums";
+
+    fn new(weights: &[u32]) -> Self {
+        let count = u32::try_from(weights.len()).unwrap_or(u32::MAX);
+        let (mut nodes, mut tree) = (Nodes::new(count), Tree::EMPTY);
+        for (&weight, element) in weights.iter().zip(0..) {
+            let place = Rank::new(u64::from(element), 0);
+            nodes.insert(&mut tree, element, place, 0, WeightSum::new(u64::from(weight)));
+        }
+        Self { nodes, tree }
+    }
+
+    fn update(&mut self, element: u32, weight: u32) {
+        self.nodes.set_augment(element, WeightSum::new(u64::from(weight)));
+    }
+
+    fn sample(&self, random: &mut Random) -> u32 {
+        let total = self.nodes.weight(&self.tree);
+        self.nodes.at_weight(&self.tree, random.below_wide(total)).unwrap_or(0)
+    }
+}

@@ -1,0 +1,58 @@
+//! An echo server as a pool element, and a client that finds it: start a
+//! registrar, this with `serve`, and again with `ask`.
+//!
+//! ```sh
+//! cargo run -p rserpool-client --example echo_pool -- serve 127.0.0.1:3863
+//! cargo run -p rserpool-client --example echo_pool -- ask 127.0.0.1:3863
+//! ```
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::error::Error;
+
+use rserpool_client::{Association, Policy, Service};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::net::{TcpListener, TcpStream};
+
+async fn serve(registrar: Association) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let service = Service::tcp("EchoPool", listener.local_addr()?, Policy::RoundRobin);
+    let element = registrar.register(service).await?;
+    println!("{} serves EchoPool at {}", element.pe(), listener.local_addr()?);
+    loop {
+        let (mut client, _) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            () = registrar.lost() => return Err("the registrar is gone".into()),
+        };
+        tokio::spawn(async move {
+            let (mut from, mut to) = client.split();
+            copy(&mut from, &mut to).await
+        });
+    }
+}
+
+async fn ask(registrar: Association) -> Result<(), Box<dyn Error>> {
+    let resolution = registrar.resolve("EchoPool", 1).await?;
+    let element = resolution.elements.first().ok_or("every element is drained")?;
+    let Ok(mut server) = TcpStream::connect(&element.addresses[..]).await else {
+        registrar.report_unreachable("EchoPool", element.pe).await?;
+        return Err(format!("{} does not answer; reported", element.pe).into());
+    };
+    server.write_all(b"hello").await?;
+    let mut answer = [0; 5];
+    server.read_exact(&mut answer).await?;
+    println!("{} says {}", element.pe, answer.escape_ascii());
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let role = arguments.next().unwrap_or_default();
+    let registrar = arguments.next().unwrap_or_else(|| "127.0.0.1:3863".to_owned());
+    let registrar = Association::connect(registrar).await?;
+    match role.as_str() {
+        "serve" => serve(registrar).await,
+        "ask" => ask(registrar).await,
+        _ => Err("say `serve` or `ask`, and the registrar's address".into()),
+    }
+}

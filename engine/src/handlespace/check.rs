@@ -1,0 +1,143 @@
+//! The invariants of a handlespace.
+
+use super::Handlespace;
+use crate::PeChecksum;
+use crate::element::Flag;
+use crate::order::Order;
+
+/// What the elements of the pools add up to.
+#[derive(Default)]
+struct Counts {
+    elements: u32,
+    own: u32,
+    armed: u32,
+    /// Blocks of the rings, and of the arena of words and of bytes.
+    ring_blocks: u32,
+    word_blocks: u32,
+    byte_blocks: u32,
+    classes: u32,
+}
+
+impl Handlespace {
+    /// Checks every invariant. O(n): for tests, fuzzing and simulation.
+    ///
+    /// # Panics
+    /// If one does not hold.
+    pub fn assert_invariants(&self) {
+        self.by_handle
+            .assert_invariants(|slot| self.hash_handle(self.pools[slot].handle(&self.bytes)));
+        self.by_pe.assert_invariants(|slot| {
+            let element = &self.elements[slot];
+            self.hash_pe(element.pool(), element.pe)
+        });
+        let mut counts = Counts::default();
+        let mut pools = 0;
+        for slot in 0..self.pools.end() {
+            if self.pools[slot].is_there() {
+                pools += 1;
+                self.assert_pool(slot, &mut counts);
+            }
+        }
+        assert_eq!(pools, self.pools.len(), "pools are counted");
+        assert_eq!(pools, self.by_handle.len(), "each pool is in the index");
+        assert_eq!(counts.elements, self.elements.len(), "elements are counted");
+        assert_eq!(counts.elements, self.by_pe.len(), "each element is in the index");
+        assert_eq!(counts.own, self.own_elements, "own elements are counted");
+        assert_eq!(counts.ring_blocks, self.orders.blocks.len(), "ring blocks are accounted for");
+        assert_eq!(counts.classes, self.orders.urn.len(), "classes are accounted for");
+        let words = self.orders.words.assert_invariants();
+        assert_eq!(counts.word_blocks, words, "blocks of words are accounted for");
+        let bytes = self.bytes.assert_invariants();
+        assert_eq!(counts.byte_blocks, bytes, "blocks of bytes are accounted for");
+        for vacant in self.elements.vacant() {
+            assert!(!self.elements[vacant].is_there(), "a vacant slot is nobody");
+        }
+        assert_eq!(
+            self.wheel.assert_invariants(&self.elements),
+            counts.armed,
+            "deadlines are counted"
+        );
+        self.assert_groups();
+    }
+
+    fn assert_groups(&self) {
+        let (mut listed, mut sums) = (0, vec![PeChecksum::default(); self.elements.end() as usize]);
+        self.homes.assert_invariants(|group, slot| {
+            assert_eq!(self.elements[slot].home(), group, "an element knows its home");
+            let element = &self.elements[slot];
+            let handle = self.pools[element.pool()].handle(&self.bytes);
+            sums[group as usize].add(PeChecksum::of(handle, crate::PeId::new(element.pe)));
+            listed += 1;
+        });
+        for slot in (0..self.elements.end()).filter(|&slot| self.elements[slot].is_there()) {
+            let home = self.elements[slot].home();
+            assert_eq!(sums[home as usize], self.homes.sum(home), "a home knows its checksum");
+        }
+        assert_eq!(listed, self.elements.len(), "each element has one home");
+        let mut with_association = 0;
+        self.associations.assert_invariants(|group, slot| {
+            assert_eq!(self.elements[slot].association(), Some(group), "it knows its association");
+            with_association += 1;
+        });
+        let all = (0..self.elements.end()).map(|slot| &self.elements[slot]);
+        let expected = all.filter(|it| it.is_there() && it.association().is_some()).count();
+        assert_eq!(with_association, expected, "an association lists its elements");
+    }
+
+    fn assert_pool(&self, slot: u32, counts: &mut Counts) {
+        let pool = &self.pools[slot];
+        let handle = pool.handle(&self.bytes);
+        assert_eq!(self.pool_slot(self.hash_handle(handle), handle), Some(slot), "it is found");
+        let (mut members, mut linked) = (0, 0);
+        counts.word_blocks +=
+            pool.roster.assert_invariants(&self.orders.words, |number, member| {
+                let element = &self.elements[member];
+                assert!(element.is_there(), "a member is registered");
+                assert_eq!(
+                    (element.pool(), element.position()),
+                    (slot, number),
+                    "it knows its place"
+                );
+                let found = self.element_slot(self.hash_pe(slot, element.pe), slot, element.pe);
+                assert_eq!(found, Some(member), "it is found");
+                members += 1;
+                linked += u32::from(element.has(Flag::Linked));
+                counts.own += u32::from(self.is_own(element));
+                counts.armed += u32::from(element.has(Flag::Armed));
+                counts.byte_blocks += u32::from(element.record_len() > 0);
+            });
+        assert!(members > 0, "a pool goes with its last element");
+        assert_eq!(members, pool.len, "a pool counts its elements");
+        counts.elements += members;
+        counts.byte_blocks += u32::from(pool.is_apart());
+        let mut selectable = 0;
+        let mut visit = |key: crate::ElementKey| {
+            assert!(self.is_there(key), "a selectable element is registered");
+            let element = &self.elements[key.index];
+            assert!(element.has(Flag::Linked) && element.pool() == slot, "and in this pool");
+            selectable += 1;
+        };
+        let (orders, places) = (&self.orders, &self.orders.places);
+        match &pool.order {
+            Order::Circle(ring) => {
+                counts.ring_blocks += ring.assert_invariants(&orders.blocks, places, visit);
+            }
+            Order::Sorted { sorted, .. } | Order::Turns(sorted) => {
+                orders.nodes.assert_invariants(&sorted.tree);
+                let mut at = sorted.tree.first();
+                while let Some(slot) = at {
+                    visit(crate::ElementKey { index: slot, generation: orders.nodes.tag(slot) });
+                    at = orders.nodes.next(slot);
+                }
+            }
+            Order::Lots { lots, .. } => {
+                counts.word_blocks +=
+                    lots.assert_invariants(&orders.urn, &orders.words, places, |lot| {
+                        visit(lot.key);
+                    });
+                counts.classes += u32::from(lots.has_classes());
+            }
+        }
+        assert_eq!(selectable, linked, "linked elements are selectable");
+    }
+}

@@ -1,0 +1,64 @@
+//! Handle tables: the whole handlespace, page by page.
+
+use super::Handlespace;
+use crate::{ElementKey, RegistrarId};
+
+/// How many elements and pools a page looks at beyond those it gives.
+const LOOKS: usize = 1024;
+
+/// Where a handle-table download stands. It survives changes between pages.
+#[derive(Clone, Debug, Default)]
+pub struct TableCursor {
+    pool: u32,
+    /// The number in the pool's roster.
+    number: u32,
+}
+
+impl Handlespace {
+    /// The next page of the handle table, grouped by pool, into `page`, which
+    /// is cleared first: up to `limit` elements, of one home or of all. `false`
+    /// on the last page. An element that was there all along is given exactly
+    /// once, whatever changed between the pages.
+    ///
+    /// A page looks at a bounded number of elements: one of a home that has
+    /// few may be short, even empty, though more follow.
+    pub fn handle_table(
+        &self,
+        cursor: &mut TableCursor,
+        home: Option<RegistrarId>,
+        limit: usize,
+        page: &mut Vec<ElementKey>,
+    ) -> bool {
+        page.clear();
+        let home = match home {
+            None => None,
+            Some(home) => match self.homes.find(home.get().into()) {
+                None => return false,
+                group => group,
+            },
+        };
+        let mut looks = limit.saturating_add(LOOKS);
+        while cursor.pool < self.pools.end() {
+            let pool = &self.pools[cursor.pool];
+            if pool.is_there() {
+                while let Some((number, slot)) = pool.roster.next(&self.orders.words, cursor.number)
+                {
+                    if page.len() == limit || looks == 0 {
+                        return true;
+                    }
+                    looks -= 1;
+                    cursor.number = number + 1;
+                    if home.is_none_or(|home| self.elements[slot].home() == home) {
+                        page.push(self.key(slot));
+                    }
+                }
+            }
+            if looks == 0 {
+                return true;
+            }
+            looks -= 1;
+            *cursor = TableCursor { pool: cursor.pool + 1, number: 0 };
+        }
+        false
+    }
+}

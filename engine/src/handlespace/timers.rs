@@ -1,0 +1,146 @@
+//! Registration lives, keep-alives and unreachability reports.
+
+use super::Handlespace;
+use crate::chance::mix;
+use crate::element::{Flag, NEVER};
+use crate::{ElementKey, Timestamp};
+
+/// How many elements one [`Handlespace::poll_due`] looks at.
+const VISITS: u32 = 64;
+
+/// What [`Handlespace::poll_due`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Send a keep-alive to this element of ours. Its time-out runs.
+    KeepAlive(ElementKey),
+    /// The element did not answer a keep-alive in time. The caller removes it.
+    Silent(ElementKey),
+    /// Its registration life is over. The caller removes it.
+    Expired(ElementKey),
+}
+
+/// What an unreachability report did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reported {
+    /// It was counted; the element stays.
+    Counted(u8),
+    /// It was one too many. The caller removes the element.
+    LimitReached,
+}
+
+impl Handlespace {
+    /// Counts a report that the element is unreachable (RFC 5352, 3.5).
+    /// `None` if it was removed before.
+    pub fn report_unreachable(&mut self, key: ElementKey) -> Option<Reported> {
+        if !self.is_there(key) {
+            return None;
+        }
+        let element = &mut self.elements[key.index];
+        let reports = element.reports().saturating_add(1);
+        element.set_reports(reports);
+        Some(if reports >= self.config.bad_reports_max {
+            Reported::LimitReached
+        } else {
+            Reported::Counted(reports)
+        })
+    }
+
+    /// Makes the next [`Handlespace::poll_due`] ask for a keep-alive to this
+    /// element of ours, whatever the interval, unless one is under way.
+    pub fn probe(&mut self, now: Timestamp, key: ElementKey) {
+        if !self.is_there(key) {
+            return;
+        }
+        let element = &self.elements[key.index];
+        if !element.has(Flag::Waiting) && self.is_own(element) {
+            let before = element.deadline();
+            self.elements[key.index].keep_alive = now.as_micros();
+            self.rearm(now, key.index, before);
+        }
+    }
+
+    /// The element acknowledged a keep-alive: its time-out ends, the reports
+    /// against it are forgotten. `false` if it was removed before.
+    pub fn keep_alive_acked(&mut self, now: Timestamp, key: ElementKey) -> bool {
+        if !self.is_there(key) {
+            return false;
+        }
+        let element = &mut self.elements[key.index];
+        let before = element.deadline();
+        element.set_reports(0);
+        element.clear(Flag::Waiting);
+        self.restart_keep_alive(now, key.index);
+        self.rearm(now, key.index, before);
+        true
+    }
+
+    /// Sets the time of the next keep-alive, if the element gets any.
+    pub(super) fn restart_keep_alive(&mut self, now: Timestamp, slot: u32) {
+        let interval = u64::try_from(self.config.keep_alive_interval.as_micros());
+        let element = &self.elements[slot];
+        let is_watched = element.association().is_some() || element.has(Flag::TakenOver);
+        let keep_alive = match interval {
+            Ok(interval @ 1..) if is_watched && self.is_own(element) => {
+                // From three quarters to five quarters of the interval, by a
+                // hash: what registered together is not kept alive together.
+                let key = u64::from(element.pe) << 32 | u64::from(slot);
+                let hash = mix(self.config.seed ^ mix(key) ^ now.as_micros());
+                let spread = ((u128::from(interval / 2 + 1) * u128::from(hash)) >> 64) as u64;
+                let wait = interval - interval / 4 + spread;
+                now.as_micros().saturating_add(wait).min(NEVER - 1)
+            }
+            Ok(_) | Err(_) => NEVER,
+        };
+        self.elements[slot].keep_alive = keep_alive;
+    }
+
+    /// Moves an element in the wheel, if its deadline is earlier than before.
+    /// One that is later is moved when the earlier time comes.
+    pub(super) fn rearm(&mut self, now: Timestamp, slot: u32, before: u64) {
+        let element = &self.elements[slot];
+        if element.deadline() < before || !element.has(Flag::Armed) {
+            self.wheel.disarm(&mut self.elements, slot);
+            self.wheel.arm(&mut self.elements, now.as_micros(), slot);
+        }
+    }
+
+    /// When [`Handlespace::poll_due`] has something to do; not later than the
+    /// earliest deadline, perhaps earlier.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.wheel.next().map(Timestamp::from_micros)
+    }
+
+    /// The next element whose deadline is over. Call it until `None`, or as
+    /// often as the caller's turn allows. An element that is silent or expired
+    /// is to be removed by the caller at once; it is not given again.
+    ///
+    /// A call looks at 64 elements at most. If it returns `None` and
+    /// [`Handlespace::next_deadline`] is not later than `now`, there is more:
+    /// call again.
+    pub fn poll_due(&mut self, now: Timestamp) -> Option<Due> {
+        let micros = now.as_micros();
+        for _ in 0..VISITS {
+            let slot = self.wheel.pop(&mut self.elements, micros)?;
+            let key = self.key(slot);
+            let element = &mut self.elements[slot];
+            if element.life_end <= micros {
+                return Some(Due::Expired(key));
+            }
+            if element.keep_alive > micros {
+                self.wheel.arm(&mut self.elements, micros, slot);
+                continue;
+            }
+            if element.has(Flag::Waiting) {
+                return Some(Due::Silent(key));
+            }
+            element.set(Flag::Waiting);
+            let timeout = u64::try_from(self.config.keep_alive_timeout.as_micros());
+            let ends = micros.saturating_add(timeout.unwrap_or(NEVER));
+            element.keep_alive = ends.min(NEVER - 1);
+            self.wheel.arm(&mut self.elements, micros, slot);
+            return Some(Due::KeepAlive(key));
+        }
+        None
+    }
+}

@@ -1,0 +1,275 @@
+//! The selection order of a pool: which structure a policy uses, and what a
+//! registration and a selection do to it.
+
+use smallvec::SmallVec;
+
+use crate::ElementKey;
+use crate::PolicyKind;
+use crate::arena::Arena;
+use crate::array::Lot;
+use crate::element::{Element, Flag};
+use crate::lots::{Lots, Urn};
+use crate::paged::Paged;
+use crate::policy::weighted_round_robin::Turn;
+use crate::policy::{Family, Standing};
+use crate::ring::{Blocks, Ring};
+use crate::slab::Slab;
+use crate::tree::{Nodes, Rank, Tree};
+
+/// Where selected elements go.
+pub(crate) type Selected = SmallVec<[ElementKey; 16]>;
+
+/// A tree and what its ranks are made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sorted {
+    pub(crate) tree: Tree,
+    /// The sequence of the next element that goes behind its equals.
+    sequence: u64,
+    /// Of turns: the present time, which is that of the earliest turn of all
+    /// when the latest was had. Nobody's turn is before it.
+    time: u64,
+}
+
+/// How far beyond the present an element may have its next turn: well within
+/// what ranks can compare.
+const AHEAD_MAX: u64 = 1 << 60;
+
+/// The order of one pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    Circle(Ring),
+    Sorted { sorted: Sorted, degrades: bool },
+    Turns(Sorted),
+    Lots { lots: Lots, degrades: bool },
+}
+
+impl Order {
+    pub(crate) const fn new(kind: PolicyKind) -> Self {
+        let sorted = Sorted { tree: Tree::EMPTY, sequence: 0, time: 0 };
+        let degrades = kind.degrades();
+        match kind.family() {
+            Family::Circle => Self::Circle(Ring::EMPTY),
+            Family::Sorted => Self::Sorted { sorted, degrades },
+            Family::Turns => Self::Turns(sorted),
+            Family::EqualLots => Self::Lots { lots: Lots::new(true), degrades },
+            Family::Lots => Self::Lots { lots: Lots::new(false), degrades },
+        }
+    }
+}
+
+impl Sorted {
+    const fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+}
+
+/// What the orders of all pools share.
+#[derive(Debug)]
+pub(crate) struct Orders {
+    pub(crate) nodes: Nodes<()>,
+    pub(crate) blocks: Blocks,
+    /// Where an element of a circle or of lots is.
+    pub(crate) places: Paged<u32>,
+    pub(crate) words: Arena<u32>,
+    pub(crate) urn: Urn,
+}
+
+impl Orders {
+    pub(crate) fn for_slots(slots: u32, seed: u64) -> Self {
+        Self {
+            nodes: Nodes::new(slots),
+            blocks: Slab::for_slots(slots),
+            places: Paged::for_slots(slots),
+            words: Arena::new(),
+            urn: Urn::for_slots(slots, seed),
+        }
+    }
+
+    /// Links an element that is not linked, unless it is drained.
+    pub(crate) fn link(
+        &mut self,
+        order: &mut Order,
+        element: &mut Element,
+        key: ElementKey,
+        standing: Standing,
+    ) {
+        match (order, standing) {
+            (Order::Circle(ring), _) => ring.insert(&mut self.blocks, &mut self.places, key),
+            (Order::Sorted { sorted, .. }, Standing::Key(value)) => {
+                let rank = Rank::new(value.into(), sorted.next_sequence());
+                self.nodes.insert(&mut sorted.tree, key.index, rank, key.generation, ());
+            }
+            (Order::Turns(sorted), Standing::Turns(weight)) if weight > 0 => {
+                let turn = Turn::new(sorted.time, weight);
+                element.second = turn.passed;
+                let rank = Rank::new(turn.time, sorted.next_sequence());
+                self.nodes.insert(&mut sorted.tree, key.index, rank, key.generation, ());
+            }
+            (Order::Lots { lots, .. }, Standing::Weight(weight)) if weight > 0 => {
+                let lot = Lot { key, weight };
+                lots.insert(&mut self.urn, &mut self.words, &mut self.places, lot);
+            }
+            // Drained.
+            (Order::Sorted { .. } | Order::Turns(_) | Order::Lots { .. }, _) => return,
+        }
+        element.set(Flag::Linked);
+    }
+
+    /// Unlinks an element, if it is linked.
+    pub(crate) fn unlink(&mut self, order: &mut Order, element: &mut Element, slot: u32) {
+        if !element.has(Flag::Linked) {
+            return;
+        }
+        element.clear(Flag::Linked);
+        match order {
+            Order::Circle(ring) => ring.remove(&mut self.blocks, &mut self.places, slot),
+            Order::Sorted { sorted, .. } | Order::Turns(sorted) => {
+                self.nodes.remove(&mut sorted.tree, slot);
+            }
+            Order::Lots { lots, .. } => {
+                lots.remove(&mut self.urn, &mut self.words, &mut self.places, slot);
+            }
+        }
+    }
+
+    /// Places an element that registered again. With unchanged values it keeps
+    /// its place among its equals; with others it goes behind its new ones.
+    /// `before` are its weight before, for turns.
+    pub(crate) fn relink(
+        &mut self,
+        order: &mut Order,
+        element: &mut Element,
+        key: ElementKey,
+        standing: Standing,
+        before: u32,
+        is_changed: bool,
+    ) {
+        let slot = key.index;
+        let is_linked = element.has(Flag::Linked);
+        match (&mut *order, standing) {
+            (Order::Circle(_), _) => {}
+            (Order::Sorted { sorted, .. }, Standing::Key(value)) => {
+                let rank = self.nodes.rank(slot);
+                let sequence = if is_changed { sorted.next_sequence() } else { rank.sequence };
+                // Also with unchanged values: a degradation ends.
+                if is_changed || rank.key != u64::from(value) {
+                    let rank = Rank::new(value.into(), sequence);
+                    self.nodes.change(&mut sorted.tree, slot, rank);
+                }
+            }
+            (Order::Turns(sorted), Standing::Turns(weight)) if is_linked && weight > 0 => {
+                if is_changed {
+                    let turn = Turn { time: self.nodes.rank(slot).key, passed: element.second };
+                    let turn = turn.scaled(sorted.time, before, weight);
+                    element.second = turn.passed;
+                    let rank = Rank::new(turn.time, sorted.next_sequence());
+                    self.nodes.change(&mut sorted.tree, slot, rank);
+                }
+            }
+            (Order::Lots { lots, .. }, Standing::Weight(weight)) if is_linked && weight > 0 => {
+                self.reweigh(lots, key, weight);
+            }
+            (Order::Sorted { .. } | Order::Turns(_) | Order::Lots { .. }, _) => {
+                self.unlink(order, element, slot);
+                self.link(order, element, key, standing);
+            }
+        }
+    }
+
+    fn reweigh(&mut self, lots: &mut Lots, key: ElementKey, weight: u32) {
+        if lots.weight(&self.urn, &self.words, &self.places, key.index) != weight {
+            lots.remove(&mut self.urn, &mut self.words, &mut self.places, key.index);
+            let lot = Lot { key, weight };
+            lots.insert(&mut self.urn, &mut self.words, &mut self.places, lot);
+        }
+    }
+
+    /// Adds up to `items` elements in the order of the policy to `into`, and
+    /// lets the first `advance` of them have had their turn.
+    #[inline]
+    pub(crate) fn select(
+        &mut self,
+        order: &mut Order,
+        elements: &mut Slab<Element>,
+        items: u32,
+        advance: u32,
+        into: &mut Selected,
+    ) {
+        if let Order::Circle(ring) = order {
+            // All elements of a pool are in its circle: `items` are there.
+            ring.select(&self.blocks, items, advance, |key| into.push(key));
+            return;
+        }
+        self.list(order, items, into);
+        let advance = (advance as usize).min(into.len());
+        for index in 0..advance {
+            self.advance(order, elements, into[index]);
+        }
+    }
+
+    /// Adds up to `items` elements in the order of the policy to `into`.
+    #[inline]
+    pub(crate) fn list(&mut self, order: &Order, items: u32, into: &mut Selected) {
+        match order {
+            Order::Circle(ring) => {
+                let mut ring = *ring;
+                ring.select(&self.blocks, items, 0, |key| into.push(key));
+            }
+            Order::Sorted { sorted, .. } | Order::Turns(sorted) => {
+                let mut at = sorted.tree.first();
+                for left in (0..items).rev() {
+                    let Some(slot) = at else { break };
+                    into.push(ElementKey { index: slot, generation: self.nodes.tag(slot) });
+                    at = if left == 0 { None } else { self.nodes.next(slot) };
+                }
+            }
+            Order::Lots { lots, .. } => {
+                let (urn, words, places) = (&mut self.urn, &mut self.words, &mut self.places);
+                lots.select(urn, words, places, items, |key| into.push(key));
+            }
+        }
+    }
+
+    /// Lets a linked element have had its turn.
+    #[inline]
+    pub(crate) fn advance(
+        &mut self,
+        order: &mut Order,
+        elements: &mut Slab<Element>,
+        key: ElementKey,
+    ) {
+        let slot = key.index;
+        match order {
+            Order::Circle(ring) => ring.pass(&self.blocks, &self.places, slot),
+            Order::Sorted { sorted, degrades } => {
+                let value = self.nodes.rank(slot).key;
+                let step = if *degrades { elements[slot].second } else { 0 };
+                let value = (value + u64::from(step)).min(u32::MAX.into());
+                let rank = Rank::new(value, sorted.next_sequence());
+                self.nodes.change(&mut sorted.tree, slot, rank);
+            }
+            Order::Turns(sorted) => {
+                if let Some(first) = sorted.tree.first() {
+                    sorted.time = self.nodes.rank(first).key;
+                }
+                let element = &mut elements[slot];
+                let mut turn = Turn { time: self.nodes.rank(slot).key, passed: element.second };
+                // Who is chosen out of turn does not run away from the others.
+                if turn.time.wrapping_sub(sorted.time) < AHEAD_MAX {
+                    turn = turn.next(element.first);
+                    element.second = turn.passed;
+                }
+                let rank = Rank::new(turn.time, sorted.next_sequence());
+                self.nodes.change(&mut sorted.tree, slot, rank);
+            }
+            Order::Lots { lots, degrades } => {
+                if *degrades {
+                    let weight = lots.weight(&self.urn, &self.words, &self.places, slot);
+                    let weight = weight.saturating_sub(elements[slot].second).max(1);
+                    self.reweigh(lots, key, weight);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Randomized Least Used with Degradation (rsplib): drawn in proportion to
+//! what load + n * degradation is short of 100 %, at least with weight 1,
+//! where n counts the selections since the element registered last. (In rsplib
+//! itself n stays 0, and the policy is Randomized Least Used.)
+
+use super::{Standing, Values, randomized_least_used};
+
+/// Before the first selection it stands as in Randomized Least Used; each
+/// selection takes the degradation from the weight.
+pub(super) const fn standing(values: Values) -> Standing {
+    randomized_least_used::standing(values)
+}

@@ -1,0 +1,63 @@
+# Registrars, of whichever implementation is under test. REGISTRAR names it: rsplib or ours for all
+# of them, or a list by host, as rsplib,ours,ours for pr1, pr2 and pr3. What the implementations are
+# known to do differently is in expectations.sh, and nowhere else.
+
+# kind HOST: rsplib or ours.
+kind() {
+    local kinds
+    IFS=, read -ra kinds <<<"$REGISTRAR"
+    echo "${kinds[${1:2} - 1]:-${kinds[0]}}"
+}
+
+# identifier HOST: 0x11111111 for pr1.
+identifier() { printf '0x%08x' $((0x11111111 * ${1:2})); }
+
+# registrar HOST [SETTING=VALUE...]: starts a host's registrar as a process of the host's name and
+# waits until it takes associations. Settings: keepalive and timeout, the interval and time-out of
+# keep-alives in milliseconds; announce=off; peer=HOST, again for each peer; both_networks=yes.
+registrar() {
+    local host=$1 setting command=() here
+    shift
+    here=$(address "$host")
+    case $(kind "$host") in
+        rsplib) command=(rspregistrar "-identifier=$(identifier "$host")" -logcolor=off -loglevel=5
+            "-asap=$here:3863" "-enrp=$here:9901") ;;
+        ours) command=("$INTEROP/../target/release/rserpool-registrar" --id "$(identifier "$host")"
+            --asap "sctp://$here:3863") ;;
+        *) fail "REGISTRAR=$REGISTRAR" ;;
+    esac
+    for setting; do
+        # shellcheck disable=SC2207 # two words at most, without spaces
+        command+=($("$(kind "$host")_setting" "${setting%%=*}" "${setting#*=}" "$here"))
+    done
+    start "$host" "$host" "${command[@]}"
+    wait_until 20 "endpoint of $host's registrar" takes_associations "$host"
+    settle
+}
+
+takes_associations() {
+    running "$1" || fail "$1's registrar ended: $(tail -1 "$OUT/$1.log")"
+    on "$1" grep -q ' 3863 ' /proc/net/sctp/eps
+}
+
+rsplib_setting() {
+    case $1 in
+        keepalive) echo "-endpointkeepalivetransmissioninterval=$2" ;;
+        timeout) echo "-endpointkeepalivetimeoutinterval=$2" ;;
+        announce) echo "-asapannounce=239.0.0.99:9 -enrpannounce=239.0.0.99:10" ;;
+        peer) echo "-peer=$(address "$2"):9901" ;;
+        both_networks) echo "-asap=$3:3863,${3/44/45} -enrp=$3:9901,${3/44/45}" ;;
+        *) fail "no setting $1" ;;
+    esac
+}
+
+ours_setting() {
+    case $1 in
+        keepalive) echo "--keep-alive-interval $2" ;;
+        timeout) echo "--keep-alive-timeout $2" ;;
+        announce) echo "--announce off" ;;
+        peer) echo "--peer sctp://$(address "$2"):9901" ;;
+        both_networks) echo "--asap sctp://${3/44/45}:3863" ;;
+        *) fail "no setting $1" ;;
+    esac
+}

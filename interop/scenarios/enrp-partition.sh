@@ -1,0 +1,28 @@
+# After a partition heals, every element that lived through it is known to all, with one home (RFC 5353 sections 3.3, 3.5, 3.6).
+# long, at most 300 s, rsplib only
+# broken by: s/expected $host deletes-of-a-former-home)" = obeyed/expected $host deletes-of-a-former-home)" = ignored/
+network pr1 pr2 pr3 pe1 pe2 pe3 pu1
+group pr1 pr2 pr3
+for number in 1 2 3; do
+    via=pr$number element_registered 0x0000ec0$number pe$number echo RoundRobin -rereginterval=45000
+done
+wait_until 10 "elements of all at all" everywhere "pr1 pr2 pr3" EchoPool 0x0000ec01@pr1 0x0000ec02@pr2 0x0000ec03@pr3
+
+step "pr3 alone, the others take its element"
+cut_cable pr3
+wait_until 60 "takeover" moved pr1 EchoPool 0x0000ec03 pr3
+now=(0x0000ec01@pr1 0x0000ec02@pr2 "0x0000ec03@$(home_of pr1 EchoPool 0x0000ec03)")
+wait_until 40 "agreement" everywhere "pr1 pr2" EchoPool "${now[@]}"
+during 10 everywhere "pr1 pr2" EchoPool "${now[@]}"
+
+step "healed"
+plug_cable pr3
+for host in pr1 pr2; do
+    if [ "$(expected $host deletes-of-a-former-home)" = obeyed ]; then
+        wait_until 30 "loss of a living element at $host" homes $host EchoPool 0x0000ec01@pr1 0x0000ec02@pr2
+    fi
+done
+if ! [[ $(expected pr1 deletes-of-a-former-home)$(expected pr2 deletes-of-a-former-home) =~ obeyed ]]; then
+    during 10 everywhere "pr1 pr2" EchoPool "${now[@]}"
+fi
+wait_until 90 "the same at all three" everywhere "pr1 pr2 pr3" EchoPool "${now[@]}"

@@ -1,0 +1,12 @@
+//! The registrar's ASAP side, rule by rule, over one shard and over several
+//! that are wired by the test.
+
+mod golden;
+mod hostile;
+mod limits;
+mod liveness;
+mod mesh;
+mod random;
+mod registration;
+mod resolution;
+mod wired;
