@@ -15,7 +15,7 @@ use rserpool_codec::{Addresses, Element, Frame, Transport, frame};
 use rserpool_engine::{PoolHandle, RegistrarId};
 
 use crate::clock::{Timer, timestamp};
-use crate::connection::{ANSWER_TIMEOUT, Connection, ReadOutcome};
+use crate::connection::{Connection, ReadOutcome};
 use crate::fault::Faults;
 use crate::model::{Answered, Model, Spread, Ticket};
 use crate::recorder::{Interval, Recorder};
@@ -64,7 +64,7 @@ pub(crate) enum Failure {
     Closed,
     Broken(String),
     Garbage,
-    Silent(&'static str),
+    Silent(&'static str, Duration),
     Host(String),
 }
 
@@ -75,8 +75,8 @@ impl fmt::Display for Failure {
             Self::Closed => f.write_str("the registrar closed the connection"),
             Self::Broken(error) => write!(f, "the connection broke: {error}"),
             Self::Garbage => f.write_str("the registrar sends bytes that are not ASAP"),
-            Self::Silent(request) => {
-                let seconds = ANSWER_TIMEOUT.as_secs();
+            Self::Silent(request, patience) => {
+                let seconds = patience.as_secs();
                 write!(f, "the registrar did not answer a {request} within {seconds} s")
             }
             Self::Host(error) => write!(f, "this host: {error}"),
@@ -369,7 +369,8 @@ impl Worker {
         self.link.counters.faults.store(self.model.faults.total(), Ordering::Relaxed);
         for connection in &mut self.connections {
             if let Some(late) = connection.conversation.handle_timeout(timestamp(now)) {
-                return Err(Failure::Silent(messages::request_name(late.request)));
+                let request = messages::request_name(late.request);
+                return Err(Failure::Silent(request, self.setup.plan.answer_timeout));
             }
         }
         Ok(())

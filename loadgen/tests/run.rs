@@ -34,9 +34,10 @@ impl Drop for Out {
     }
 }
 
-fn program(out: &Path, options: &[&str]) -> Command {
+fn program(out: &Path, seconds: &str, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-loadgen"));
-    command.args(["--elements", "1000", "--duration", "2", "--rate", "2000", "--churn", "100"]);
+    command.args(["--elements", "1000", "--duration", seconds, "--rate", "2000"]);
+    command.args(["--churn", "100"]);
     command.args(["--connections", "8", "--out"]).arg(out).args(options);
     command
 }
@@ -72,7 +73,7 @@ fn spawn(mut command: Command) -> Child {
 }
 
 fn run(out: &Out, options: &[&str]) -> (i32, String, String) {
-    told(&finish(spawn(program(&out.0, options))))
+    told(&finish(spawn(program(&out.0, "2", options))))
 }
 
 fn told(output: &Output) -> (i32, String, String) {
@@ -168,7 +169,7 @@ fn finish_after(mut child: Child, mut rest: BufReader<std::process::ChildStderr>
 #[test]
 fn a_killed_registrar_ends_the_run_with_a_message() {
     let out = Out::new("killed");
-    let mut command = program(&out.0, &["--duration", "30"]);
+    let mut command = program(&out.0, "30", &[]);
     command.stdout(Stdio::null());
     let mut child = spawn_with_stderr(command);
     let (read, rest) = until(&mut child, "registering");
@@ -193,7 +194,7 @@ fn spawn_with_stderr(mut command: Command) -> Child {
 fn a_registrar_that_goes_away_ends_the_run_with_a_message() {
     let out = Out::new("gone");
     let (registrar, target) = registrar();
-    let mut command = program(&out.0, &["--target", &target, "--duration", "30"]);
+    let mut command = program(&out.0, "30", &["--target", &target]);
     command.stdout(Stdio::null());
     let mut child = spawn_with_stderr(command);
     let (_, rest) = until(&mut child, "registering");
@@ -261,6 +262,16 @@ fn bytes_that_are_not_asap_end_the_run_with_a_message() {
         assert!(stderr.contains("error: tcp://127.0.0.1:"), "{stderr}");
         assert!(!stderr.contains("panicked"), "{stderr}");
     }
+}
+
+#[test]
+fn a_registrar_that_never_answers_is_given_up() {
+    let out = Out::new("silent");
+    let options = ["--target", &server(drain), "--answer-timeout", "1"];
+    let (code, _, stderr) = run(&out, &options);
+    assert_eq!(code, 1, "{stderr}");
+    let wanted = "while registering: the registrar did not answer a registration within 1 s";
+    assert!(stderr.contains(wanted), "{stderr}");
 }
 
 #[test]
