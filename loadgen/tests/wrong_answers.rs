@@ -23,12 +23,15 @@ enum Fate {
     Instead(Vec<u8>),
 }
 
+/// Decides over the message with this number on its connection.
+type Spoil = fn(&Message<'_>, u64) -> Fate;
+
 /// What is wrong, in requests on their way to the registrar and in its
-/// messages on their way back. The number counts messages of a connection.
+/// messages on their way back.
 #[derive(Clone, Copy)]
 struct Defect {
-    request: fn(&Message<'_>, u64) -> Fate,
-    response: fn(&Message<'_>, u64) -> Fate,
+    request: Spoil,
+    response: Spoil,
 }
 
 fn forward(_: &Message<'_>, _: u64) -> Fate {
@@ -65,7 +68,7 @@ fn short(message: &Message<'_>, number: u64) -> Fate {
     if !number.is_multiple_of(5) {
         return Fate::Forward;
     }
-    spoiled(message, |elements| drop(elements.pop()))
+    spoiled(message, |elements| elements.truncate(elements.len().saturating_sub(1)))
 }
 
 /// Every fifth answer with one element in another's place.
@@ -113,52 +116,45 @@ fn other_port(message: &Message<'_>, _: u64) -> Fate {
 
 /// The pool has another policy than its elements.
 fn other_policy(message: &Message<'_>, _: u64) -> Fate {
-    match *message {
-        Message::HandleResolutionResponse { handle, subscribed, elements, error: None, .. } => {
-            let policy = Some(Policy::Random);
-            let error = None;
-            instead(&Message::HandleResolutionResponse {
-                handle,
-                subscribed,
-                policy,
-                elements,
-                error,
-            })
-        }
-        _ => Fate::Forward,
-    }
+    let Message::HandleResolutionResponse { handle, subscribed, elements, error: None, .. } =
+        *message
+    else {
+        return Fate::Forward;
+    };
+    let policy = Some(Policy::Random);
+    instead(&Message::HandleResolutionResponse {
+        handle,
+        subscribed,
+        policy,
+        elements,
+        error: None,
+    })
 }
 
 /// Some registrations are acknowledged and forgotten.
 fn forget(message: &Message<'_>, number: u64) -> Fate {
-    match *message {
-        Message::Registration { handle, element } if number.is_multiple_of(20) => {
-            let pe = element.pe;
-            instead(&Message::RegistrationResponse { handle, pe, rejected: false, error: None })
-        }
-        _ => Fate::Forward,
+    let Message::Registration { handle, element } = *message else { return Fate::Forward };
+    if !number.is_multiple_of(20) {
+        return Fate::Forward;
     }
+    let pe = element.pe;
+    instead(&Message::RegistrationResponse { handle, pe, rejected: false, error: None })
 }
 
 /// Some registrations are refused.
 fn refuse(message: &Message<'_>, number: u64) -> Fate {
-    match *message {
-        Message::Registration { handle, element } if number.is_multiple_of(20) => {
-            let pe = element.pe;
-            instead(&Message::RegistrationResponse { handle, pe, rejected: true, error: None })
-        }
-        _ => Fate::Forward,
+    let Message::Registration { handle, element } = *message else { return Fate::Forward };
+    if !number.is_multiple_of(20) {
+        return Fate::Forward;
     }
+    let pe = element.pe;
+    instead(&Message::RegistrationResponse { handle, pe, rejected: true, error: None })
 }
 
 /// Deregistrations are acknowledged and forgotten.
 fn keep(message: &Message<'_>, _: u64) -> Fate {
-    match *message {
-        Message::Deregistration { handle, pe } => {
-            instead(&Message::DeregistrationResponse { handle, pe, error: None })
-        }
-        _ => Fate::Forward,
-    }
+    let Message::Deregistration { handle, pe } = *message else { return Fate::Forward };
+    instead(&Message::DeregistrationResponse { handle, pe, error: None })
 }
 
 /// A keep-alive for nobody, before the first answer.
@@ -198,12 +194,7 @@ fn proxy(registrar: SocketAddr, defect: Defect) -> SocketAddr {
 }
 
 /// Moves whole messages on, or what comes instead of them to the client.
-fn relay(
-    mut from: TcpStream,
-    onward: &Mutex<TcpStream>,
-    client: &Mutex<TcpStream>,
-    fate: fn(&Message<'_>, u64) -> Fate,
-) {
+fn relay(mut from: TcpStream, onward: &Mutex<TcpStream>, client: &Mutex<TcpStream>, fate: Spoil) {
     let (mut input, mut chunk, mut number) = (Vec::new(), vec![0; 1 << 16], 0);
     while let Ok(count @ 1..) = from.read(&mut chunk) {
         input.extend_from_slice(&chunk[..count]);
@@ -255,7 +246,7 @@ fn a_proxy_without_a_defect_is_right() {
 
 #[test]
 fn each_wrong_answer_is_found_out() {
-    let responses: [(&str, fn(&Message<'_>, u64) -> Fate); 7] = [
+    let responses: [(&str, Spoil); 7] = [
         ("too-few", short),
         ("duplicate", repeated),
         ("order", backward),
@@ -264,7 +255,7 @@ fn each_wrong_answer_is_found_out() {
         ("policy", other_policy),
         ("keep-alive", keep_alive),
     ];
-    let requests: [(&str, fn(&Message<'_>, u64) -> Fate); 3] =
+    let requests: [(&str, Spoil); 3] =
         [("lost", forget), ("refused", refuse), ("not-registered", keep)];
     let responses = responses.map(|(kind, response)| (kind, Defect { request: forward, response }));
     let requests = requests.map(|(kind, request)| (kind, Defect { request, response: forward }));
