@@ -63,8 +63,9 @@ fn finish(mut child: Child) -> Output {
             }
         }
     };
-    let bytes =
-        |reader: thread::JoinHandle<std::io::Result<Vec<u8>>>| reader.join().unwrap().unwrap();
+    let bytes = |reader: thread::JoinHandle<std::io::Result<Vec<u8>>>| {
+        reader.join().expect("a reader").expect("text")
+    };
     Output { status, stdout: bytes(stdout), stderr: bytes(stderr) }
 }
 
@@ -84,7 +85,7 @@ fn told(output: &Output) -> (i32, String, String) {
 
 /// A registrar in this process.
 fn registrar() -> (Running, String) {
-    let free = AsapAddress::Tcp("127.0.0.1:0".parse().unwrap());
+    let free = AsapAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
     let options = Options { asap: vec![free], shards: Some(2), ..Options::default() };
     let running = start(&options).expect("a registrar");
     let target = format!("tcp://{}", running.asap_tcp()[0]);
@@ -147,7 +148,7 @@ fn until(child: &mut Child, start: &str) -> (String, BufReader<std::process::Chi
     let mut read = String::new();
     loop {
         let before = read.len();
-        assert!(lines.read_line(&mut read).unwrap() > 0, "no line {start}: {read}");
+        assert!(lines.read_line(&mut read).expect("text") > 0, "no line {start}: {read}");
         if read[before..].starts_with(start) {
             return (read, lines);
         }
@@ -230,8 +231,8 @@ fn wrong_options_end_with_exit_status_2() {
 
 /// A server that does this with each connection.
 fn server(serve: fn(TcpStream)) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = format!("tcp://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = format!("tcp://{}", listener.local_addr().expect("an address"));
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             thread::spawn(move || serve(stream));
