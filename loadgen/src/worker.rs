@@ -31,6 +31,9 @@ const LIFE: i32 = 3_600_000;
 const SENDS_MAX: usize = 256;
 /// Reads of one connection in one go.
 const READS_MAX: usize = 4;
+/// More bytes than all requests of a client thread can have. What keeps more
+/// waiting sends faster than it reads.
+const UNSENT_BYTES_MAX: usize = 16 << 20;
 /// How often overdue answers are looked for.
 const PATROL: Duration = Duration::from_millis(100);
 
@@ -64,6 +67,7 @@ pub(crate) enum Failure {
     Closed,
     Broken(String),
     Garbage,
+    Unread,
     Silent(&'static str, Duration),
     Host(String),
 }
@@ -75,6 +79,7 @@ impl fmt::Display for Failure {
             Self::Closed => f.write_str("the registrar closed the connection"),
             Self::Broken(error) => write!(f, "the connection broke: {error}"),
             Self::Garbage => f.write_str("the registrar sends bytes that are not ASAP"),
+            Self::Unread => f.write_str("the registrar does not read what it makes us send"),
             Self::Silent(request, patience) => {
                 let seconds = patience.as_secs();
                 write!(f, "the registrar did not answer a {request} within {seconds} s")
@@ -352,7 +357,11 @@ impl Worker {
                 }
             }
         };
-        self.connections[connection].return_input(input, done);
+        let connection = &mut self.connections[connection];
+        connection.return_input(input, done);
+        if connection.conversation.output().len() > UNSENT_BYTES_MAX {
+            return Err(Failure::Unread);
+        }
         result
     }
 

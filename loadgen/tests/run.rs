@@ -276,6 +276,21 @@ fn a_registrar_that_never_answers_is_given_up() {
 }
 
 #[test]
+fn a_registrar_that_makes_us_send_without_reading_is_given_up() {
+    /// An endless stream of messages that are to be answered with an error.
+    fn flood(mut stream: TcpStream) {
+        let message = [0x40, 0, 0xff, 0xfc].into_iter().chain(std::iter::repeat_n(0, 0xfff8));
+        let message: Vec<u8> = message.collect();
+        while stream.write_all(&message).is_ok() {}
+    }
+    let out = Out::new("flood");
+    let (code, _, stderr) = run(&out, &["--target", &server(flood)]);
+    assert_eq!(code, 1, "{stderr}");
+    let wanted = "while registering: the registrar does not read what it makes us send";
+    assert!(stderr.contains(wanted), "{stderr}");
+}
+
+#[test]
 fn messages_that_make_no_sense_are_counted_and_do_no_harm() {
     /// Every message type with a body of no sense, and lengths that lie
     /// inside; the frame itself is right.
