@@ -132,7 +132,7 @@ impl Run<'_> {
         let pid = inside.as_ref().map(Inside::pid).or(plan.pid);
         let clock = Clock::start();
         let (clients, news) = start_clients(plan, &addresses, clock)?;
-        Ok(Self {
+        let mut run = Self {
             plan: Arc::clone(plan),
             target,
             clock,
@@ -149,7 +149,9 @@ impl Run<'_> {
             spans: Vec::new(),
             usage: Vec::new(),
             memory: [None; 2],
-        })
+        };
+        run.last_used = run.used();
+        Ok(run)
     }
 
     /// Goes through all phases.

@@ -192,6 +192,38 @@ fn spawn_with_stderr(mut command: Command) -> Child {
 }
 
 #[test]
+fn latency_counts_from_when_a_request_was_due_though_it_was_sent_late() {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let out = Out::new("paused");
+    let mut command = program(&out.0, "3", &[]);
+    command.stdout(Stdio::null());
+    let mut child = spawn_with_stderr(command);
+    let (_, rest) = until(&mut child, "registering");
+    // The load generator stands still for a third of the steady state. The
+    // registrar does not, so only what was due meanwhile can be late.
+    let pid = child.id().to_string();
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &pid]).status().expect("kill").success());
+    };
+    thread::sleep(PAUSE / 2);
+    signal("-STOP");
+    thread::sleep(PAUSE);
+    signal("-CONT");
+    let (code, stderr) = finish_after(child, rest);
+    assert_eq!(code, 0, "{stderr}");
+    let report = out.report();
+    let steady = &report.phases[1];
+    assert!(steady.send_lag_us.is_some_and(|lag| lag.max > 900_000.0), "{steady:?}");
+    let resolutions: Vec<_> =
+        steady.operations.iter().filter(|o| o.name.starts_with("resolve")).collect();
+    assert_eq!(resolutions.len(), 3);
+    for resolution in resolutions {
+        assert!(resolution.latency_us.p90 > 300_000.0, "{resolution:?}");
+        assert!(resolution.count > 1900, "none is left out: {resolution:?}");
+    }
+}
+
+#[test]
 fn a_registrar_that_goes_away_ends_the_run_with_a_message() {
     let out = Out::new("gone");
     let (registrar, target) = registrar();

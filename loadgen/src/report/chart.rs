@@ -13,11 +13,12 @@ const BOTTOM: f64 = 46.0;
 const COLORS: [&str; 8] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b", "#7f7f7f"];
 
-/// One line.
+/// One line, which is broken where two points are farther apart than that.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) name: String,
     pub(super) points: Vec<(f64, f64)>,
+    pub(super) gap: f64,
 }
 
 /// An axis: from where to where, and what is written along it.
@@ -121,12 +122,15 @@ impl Chart {
         self.write_bands(html)?;
         self.write_axes(html)?;
         for (line, color) in self.lines.iter().zip(COLORS.iter().cycle()) {
-            write!(html, "<polyline fill=\"none\" stroke=\"{color}\" points=\"")?;
-            for &point in &line.points {
-                let (x, y) = self.at(point);
-                write!(html, "{x:.1},{y:.1} ")?;
+            let together = |a: &(f64, f64), b: &(f64, f64)| b.0 - a.0 <= line.gap;
+            for part in line.points.chunk_by(together) {
+                write!(html, "<polyline fill=\"none\" stroke=\"{color}\" points=\"")?;
+                for &point in part {
+                    let (x, y) = self.at(point);
+                    write!(html, "{x:.1},{y:.1} ")?;
+                }
+                write!(html, "\"><title>{}</title></polyline>", escaped(&line.name))?;
             }
-            write!(html, "\"><title>{}</title></polyline>", escaped(&line.name))?;
         }
         writeln!(html, "</svg></figure>")
     }
@@ -216,8 +220,10 @@ mod tests {
         }
         let x = Axis::linear("s", 1.0, |tick| format!("{tick}"));
         let y = Axis::logarithmic("t", 0.0, 0.0, |tick| format!("{tick}"));
-        let line = Line { name: "a<b".to_owned(), points: vec![(0.0, 0.0), (5.0, f64::MAX)] };
+        let points = vec![(0.0, 0.0), (1.0, 1.0), (5.0, f64::MAX)];
+        let line = Line { name: "a<b".to_owned(), points, gap: 1.5 };
         let html = Chart { x, y, lines: vec![line], bands: Vec::new() }.html();
+        assert_eq!(html.matches("<polyline").count(), 2, "broken once");
         assert!(html.contains("a&lt;b") && !html.contains("NaN") && !html.contains("inf"));
     }
 }

@@ -131,6 +131,7 @@ fn percentiles(steady: &PhaseReport) -> Chart {
     let line = |operation: &super::OperationReport| Line {
         name: operation.name.clone(),
         points: operation.distribution.iter().map(|&(q, us)| (nines(q), us)).collect(),
+        gap: f64::INFINITY,
     };
     let lines: Vec<Line> = steady.operations.iter().map(line).collect();
     let values = lines.iter().flat_map(|line| line.points.iter().map(|&(_, us)| us));
@@ -176,7 +177,7 @@ fn throughput(report: &Report) -> Chart {
             operations.filter(|operation| operation.name == name).map(|o| o.count).sum()
         };
         let points = (0..end).map(|at| (at as f64 + 0.5, count(at) as f64)).collect();
-        Line { name: name.to_owned(), points }
+        Line { name: name.to_owned(), points, gap: f64::INFINITY }
     };
     let lines: Vec<Line> = names(report).into_iter().map(line).collect();
     let max = lines.iter().flat_map(|line| &line.points).map(|&(_, y)| y).fold(0.0, f64::max);
@@ -194,7 +195,7 @@ fn tail(report: &Report) -> Chart {
                 points.push((second.second as f64 + 0.5, operation.latency_us.p99));
             }
         }
-        Line { name: name.to_owned(), points }
+        Line { name: name.to_owned(), points, gap: 1.5 }
     };
     let lines: Vec<Line> = names(report).into_iter().map(line).collect();
     let values = lines.iter().flat_map(|line| line.points.iter().map(|&(_, us)| us));
@@ -208,11 +209,11 @@ fn tail(report: &Report) -> Chart {
 fn processors(report: &Report) -> Chart {
     let registrar = report.usage.iter().filter_map(|used| Some((used.at, used.registrar_cores?)));
     let loadgen = report.usage.iter().map(|used| (used.at, used.loadgen_cores));
-    let mut lines = vec![Line { name: "load generator".to_owned(), points: loadgen.collect() }];
-    let registrar = Line { name: "registrar".to_owned(), points: registrar.collect() };
-    if !registrar.points.is_empty() {
-        lines.insert(0, registrar);
-    }
+    let line = |name: &str, points: Vec<(f64, f64)>| {
+        (!points.is_empty()).then(|| Line { name: name.to_owned(), points, gap: f64::INFINITY })
+    };
+    let lines = [line("registrar", registrar.collect()), line("load generator", loadgen.collect())];
+    let lines: Vec<Line> = lines.into_iter().flatten().collect();
     let max = lines.iter().flat_map(|line| &line.points).map(|&(_, y)| y).fold(1.0, f64::max);
     let y = Axis::linear("cores", max, |tick| format!("{tick:.1}"));
     Chart { x: seconds(report), y, lines, bands: bands(report) }

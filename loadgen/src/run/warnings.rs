@@ -6,6 +6,8 @@ use crate::stage::Phase;
 /// A load generator that sends later than this, one time in a hundred, adds to
 /// the latencies that it measures.
 const LATE_US: f64 = 5_000.0;
+/// A run that does not send one in so many requests is short of load.
+const UNSENT_SHARE: u64 = 100;
 /// A thread, or all cores together, so busy has nothing left.
 const BUSY: f64 = 0.9;
 
@@ -20,7 +22,8 @@ pub(super) fn warnings(phases: &[PhaseReport], host: &Host, threads: u32) -> Vec
         let late = format!("the load generator sent late (p99 {p99}), which counts as latency");
         warnings.push(format!("{late}: {}", bottleneck(steady, host, threads)));
     }
-    if steady.unsent > 0 {
+    let answers: u64 = steady.operations.iter().map(|operation| operation.count).sum();
+    if steady.unsent > answers / UNSENT_SHARE {
         let unsent = count(steady.unsent);
         warnings.push(format!("{unsent} requests were due but not sent before the end"));
     }
