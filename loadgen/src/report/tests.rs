@@ -264,7 +264,7 @@ fn the_screen_has_what_was_asked_for_in_aligned_columns() {
         "there/report.html",
         "while audit: the registrar <closed> the connection",
         "ABORTED after 12.5 s",
-        "note         late",
+        "note           late",
     ] {
         assert!(screen.contains(wanted), "{wanted}: {screen}");
     }

@@ -21,20 +21,20 @@ fn write(screen: &mut String, report: &Report, out: &Path) -> fmt::Result {
     writeln!(screen)?;
     totals(screen, report)?;
     for warning in &report.warnings {
-        writeln!(screen, "  {:<13}{warning}", "note")?;
+        writeln!(screen, "  {:<15}{warning}", "note")?;
     }
     checks(screen, report)?;
     let files = out.display();
-    writeln!(screen, "  {:<13}{files}/report.html, report.json, latency.hlog", "files")?;
+    writeln!(screen, "  {:<15}{files}/report.html, report.json, latency.hlog", "files")?;
     if let Some(aborted) = &report.aborted {
-        writeln!(screen, "  {:<13}while {}: {}", "broken off", aborted.phase, aborted.reason)?;
+        writeln!(screen, "  {:<15}while {}: {}", "broken off", aborted.phase, aborted.reason)?;
     }
     let result = match report.result {
         Verdict::Passed => "PASSED",
         Verdict::Failed => "FAILED",
         Verdict::Aborted => "ABORTED",
     };
-    writeln!(screen, "  {:<13}{result} after {:.1} s", "result", report.seconds)
+    writeln!(screen, "  {:<15}{result} after {:.1} s", "result", report.seconds)
 }
 
 fn head(screen: &mut String, report: &Report) -> fmt::Result {
@@ -52,10 +52,10 @@ fn head(screen: &mut String, report: &Report) -> fmt::Result {
         (false, Some(_)) => ", measured on this host",
         (false, None) => "",
     };
-    writeln!(screen, "  {:<13}{}{place}", "registrar", registrar.target)?;
+    writeln!(screen, "  {:<15}{}{place}", "registrar", registrar.target)?;
     let (threads, connections) = (workload.threads, workload.connections);
     let (cores, kernel, processor) = (host.cores, &host.kernel, &host.processor);
-    writeln!(screen, "  {:<13}{processor}, {cores} cores, {kernel}", "host")?;
+    writeln!(screen, "  {:<15}{processor}, {cores} cores, {kernel}", "host")?;
     let pace = match (workload.closed, workload.rate) {
         (Some(window), _) => format!("closed loop, {} requests unanswered", count(window.into())),
         (None, rate) => {
@@ -65,7 +65,7 @@ fn head(screen: &mut String, report: &Report) -> fmt::Result {
     let plural = if threads == 1 { "" } else { "s" };
     writeln!(
         screen,
-        "  {:<13}{pace}, {connections} connections, {threads} client thread{plural}, seed {}",
+        "  {:<15}{pace}, {connections} connections, {threads} client thread{plural}, seed {}",
         "load", workload.seed
     )
 }
@@ -103,12 +103,12 @@ fn totals(screen: &mut String, report: &Report) -> fmt::Result {
         .find_map(|phase| phase.operations.iter().find(|operation| operation.name == "register"));
     if let Some(registrations) = registrations {
         let (number, rate) = (count(registrations.count), rounded(registrations.per_second));
-        writeln!(screen, "  {:<13}{rate}/s ({number})", "registrations")?;
+        writeln!(screen, "  {:<15}{rate}/s ({number})", "registrations")?;
     }
     let selections = &report.selections;
     writeln!(
         screen,
-        "  {:<13}{}/s pool elements in {}/s resolutions ({} in {})",
+        "  {:<15}{}/s pool elements in {}/s resolutions ({} in {})",
         "selections",
         rounded(selections.elements_per_second),
         rounded(selections.resolutions_per_second),
@@ -119,7 +119,7 @@ fn totals(screen: &mut String, report: &Report) -> fmt::Result {
         let growth = memory.registered_bytes.saturating_sub(memory.before_bytes);
         writeln!(
             screen,
-            "  {:<13}{:.0} bytes per pool element (registrar {}, {} of it since it was empty)",
+            "  {:<15}{:.0} bytes per pool element (registrar {}, {} of it since it was empty)",
             "memory",
             memory.bytes_per_element,
             bytes(memory.registered_bytes),
@@ -127,7 +127,7 @@ fn totals(screen: &mut String, report: &Report) -> fmt::Result {
         )?;
     }
     if let Some(steady) = report.steady() {
-        writeln!(screen, "  {:<13}{}", "processor", processor(steady))?;
+        writeln!(screen, "  {:<15}{}", "processor", processor(steady))?;
     }
     Ok(())
 }
@@ -149,7 +149,7 @@ fn checks(screen: &mut String, report: &Report) -> fmt::Result {
     let checks = &report.checks;
     writeln!(
         screen,
-        "  {:<13}{} answers with {} pool elements checked, {} keep-alives acknowledged",
+        "  {:<15}{} answers with {} pool elements checked, {} keep-alives acknowledged",
         "checks",
         count(checks.answers),
         count(checks.elements),
@@ -161,9 +161,9 @@ fn checks(screen: &mut String, report: &Report) -> fmt::Result {
         .map(|(kind, number)| format!("{kind} {}", count(*number)))
         .collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
-    writeln!(screen, "  {:<13}{}{kinds}", "errors", count(checks.errors))?;
+    writeln!(screen, "  {:<15}{}{kinds}", "errors", count(checks.errors))?;
     for sample in &checks.samples {
-        writeln!(screen, "  {:<13}{sample}", "")?;
+        writeln!(screen, "  {:<15}{sample}", "")?;
     }
     Ok(())
 }
