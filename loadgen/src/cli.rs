@@ -127,6 +127,11 @@ struct Load {
           value_parser = clap::value_parser!(u32).range(1..=3600))]
     keep_alive_every: u32,
 
+    /// Seconds after which a registrar that does not answer is given up
+    #[arg(long, value_name = "S", default_value_t = 15,
+          value_parser = clap::value_parser!(u32).range(1..=600))]
+    answer_timeout: u32,
+
     /// Measure this process on this host as the registrar
     #[arg(long, value_name = "PID", requires = "target",
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -226,6 +231,7 @@ impl Cli {
             threads,
             pin: load.pin,
             keep_alive_interval: seconds(load.keep_alive_every),
+            answer_timeout: seconds(load.answer_timeout),
             pid: load.pid,
             seed: load.seed,
             out: load.out.clone(),

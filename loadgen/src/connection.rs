@@ -12,8 +12,6 @@ use crate::stage::IN_FLIGHT_MAX;
 
 /// How long a connection may take to be set up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take. A registrar that takes longer is given up.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Room for one message of the largest size and as much again.
 const INPUT_BYTES: usize = 128 << 10;
 
@@ -40,15 +38,16 @@ pub(crate) enum ReadOutcome {
 }
 
 impl Connection {
-    /// Connects to the first address that accepts.
-    pub(crate) fn open(addresses: &[SocketAddr]) -> io::Result<Self> {
+    /// Connects to the first address that accepts. Answers that take longer
+    /// than `patience` are overdue.
+    pub(crate) fn open(addresses: &[SocketAddr], patience: Duration) -> io::Result<Self> {
         let mut error = io::Error::new(ErrorKind::NotFound, "the host has no address");
         for address in addresses {
             match std::net::TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
                     stream.set_nonblocking(true)?;
-                    return Ok(Self::new(TcpStream::from_std(stream)));
+                    return Ok(Self::new(TcpStream::from_std(stream), patience));
                 }
                 Err(refused) => error = refused,
             }
@@ -56,11 +55,11 @@ impl Connection {
         Err(error)
     }
 
-    fn new(stream: TcpStream) -> Self {
+    fn new(stream: TcpStream, patience: Duration) -> Self {
         let config = Config {
-            resolution_timeout: ANSWER_TIMEOUT,
-            registration_timeout: ANSWER_TIMEOUT,
-            deregistration_timeout: ANSWER_TIMEOUT,
+            resolution_timeout: patience,
+            registration_timeout: patience,
+            deregistration_timeout: patience,
             in_flight_max: IN_FLIGHT_MAX,
             ..Config::default()
         };

@@ -18,8 +18,9 @@ use crate::stage::Scatter;
 
 /// Each number is the median of so many rounds.
 const ROUNDS: usize = 5;
-/// Selections that one round times.
+/// Selections, and registrations at least, that one round times.
 const SELECTIONS: u32 = 100_000;
+const CHANGES: u32 = 20_000;
 /// As long as the Pool Element parameter of one IPv4 address.
 const RECORD: [u8; 40] = [0; 40];
 const HANDLE: PoolHandle<'static> = PoolHandle::new(b"engine");
@@ -137,31 +138,46 @@ impl Bench {
         }
     }
 
-    /// The life of the pool, timed step by step.
+    /// The life of the pool, timed step by step, in a handlespace that had
+    /// as many elements before.
     fn round(&self) -> [f64; 6] {
         let mut space = Handlespace::new(Config { seed: 1, ..Config::default() });
         let mut keys = Vec::with_capacity(self.size as usize);
-        let register = self.timed(self.size, |index| {
-            keys.extend(self.register(&mut space, self.order.at(index), 0));
-        });
-        let reregister = self.timed(self.size, |index| {
-            black_box(self.register(&mut space, self.order.at(index + 1), 1));
-        });
         let mut resolution = Resolution::default();
-        let mut resolve = |items| {
-            self.timed(SELECTIONS, |index| {
-                let now = Timestamp::from_micros(index);
-                let _ = black_box(space.resolve(now, HANDLE, items, &mut resolution));
-                black_box(&resolution);
-            })
-        };
-        let [one, three, ten] = [1, 3, 10].map(&mut resolve);
-        let deregister = self.timed(self.size, |index| {
+        let lives = CHANGES.div_ceil(self.size).max(1);
+        let mut sums = [0.0; 6];
+        self.fill(&mut space, &mut keys);
+        self.drain(&mut space, &keys);
+        for _ in 0..lives {
+            sums[0] += self.fill(&mut space, &mut keys);
+            sums[1] += timed(self.size, |index| {
+                black_box(self.register(&mut space, self.order.at(index + 1), 1));
+            });
+            for (sum, items) in sums[2..].iter_mut().zip([1, 3, 10]) {
+                *sum += timed(SELECTIONS.div_ceil(lives), |index| {
+                    let now = Timestamp::from_micros(index);
+                    let _ = black_box(space.resolve(now, HANDLE, items, &mut resolution));
+                    black_box(&resolution);
+                });
+            }
+            sums[5] += self.drain(&mut space, &keys);
+        }
+        sums.map(|sum| sum / f64::from(lives))
+    }
+
+    /// Registers all elements.
+    fn fill(&self, space: &mut Handlespace, keys: &mut Vec<ElementKey>) -> f64 {
+        keys.clear();
+        timed(self.size, |index| keys.extend(self.register(space, self.order.at(index), 0)))
+    }
+
+    /// Removes all elements, in another order.
+    fn drain(&self, space: &mut Handlespace, keys: &[ElementKey]) -> f64 {
+        timed(self.size, |index| {
             if let Some(&key) = keys.get(self.order.at(index) as usize) {
                 black_box(space.remove(key));
             }
-        });
-        [register, reregister, one, three, ten, deregister]
+        })
     }
 
     fn register(
@@ -187,15 +203,15 @@ impl Bench {
     const fn pe(&self, element: u32) -> PeId {
         self.population.pe(element)
     }
+}
 
-    /// Nanoseconds of each of so many calls.
-    fn timed(&self, calls: u32, mut call: impl FnMut(u64)) -> f64 {
-        let began = Instant::now();
-        for index in 0..u64::from(calls) {
-            call(index);
-        }
-        began.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
+/// Nanoseconds of each of so many calls.
+fn timed(calls: u32, mut call: impl FnMut(u64)) -> f64 {
+    let began = Instant::now();
+    for index in 0..u64::from(calls) {
+        call(index);
     }
+    began.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
 }
 
 #[cfg(test)]

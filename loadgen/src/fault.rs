@@ -78,8 +78,9 @@ impl Fault {
     }
 }
 
-/// How many faults are told in words.
+/// How many faults are told in words, and in how many characters.
 const SAMPLES_MAX: usize = 10;
+const SAMPLE_CHARACTERS_MAX: usize = 240;
 
 /// Counted faults.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +94,8 @@ impl Faults {
     pub fn add(&mut self, fault: Fault, what: fmt::Arguments<'_>) {
         self.counts[fault as usize] += 1;
         if self.samples.len() < SAMPLES_MAX {
-            self.samples.push(format!("{}: {what}", fault.name()));
+            let sample = format!("{}: {what}", fault.name());
+            self.samples.push(sample.chars().take(SAMPLE_CHARACTERS_MAX).collect());
         }
     }
 
@@ -141,6 +143,13 @@ mod tests {
         assert_eq!((other.count(Fault::Order), other.count(Fault::Lost)), (100, 1));
         assert_eq!((other.total(), other.samples().len()), (101, SAMPLES_MAX));
         assert_eq!(other.samples()[..2], ["lost: one", "order: number 0"]);
+    }
+
+    #[test]
+    fn long_names_do_not_make_long_samples() {
+        let mut faults = Faults::default();
+        faults.add(Fault::Lost, format_args!("{}", "\u{fc}".repeat(70_000)));
+        assert_eq!(faults.samples()[0].chars().count(), SAMPLE_CHARACTERS_MAX);
     }
 
     #[test]

@@ -108,6 +108,8 @@ pub(crate) fn serve(keep_alive_interval: Duration) -> ExitCode {
     let options = Options {
         asap: vec![AsapAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
         keep_alive_interval,
+        // A host so busy that this program answers late is no dead element.
+        keep_alive_timeout: Duration::from_secs(30),
         ..Options::default()
     };
     let ended = match start(&options) {

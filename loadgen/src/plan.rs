@@ -40,6 +40,8 @@ pub struct Plan {
     pub pin: bool,
     /// How often the registrar inside asks each element whether it is alive.
     pub keep_alive_interval: Duration,
+    /// A registrar that takes longer to answer is given up.
+    pub answer_timeout: Duration,
     /// The process of a registrar on this host that is to be measured.
     pub pid: Option<u32>,
     /// The same seed makes the same load.

@@ -52,10 +52,10 @@ impl Progress {
                 *last = Instant::now();
             }
             Self::Bar(bar) => {
-                bar.reset();
-                bar.set_length(length);
-                bar.set_prefix(name);
                 bar.set_message("");
+                bar.set_prefix(name);
+                bar.set_length(length);
+                bar.reset();
             }
         }
     }

@@ -108,7 +108,8 @@ pub fn run(plan: &Plan) -> Result<Report, String> {
 impl Run<'_> {
     /// Starts the registrar, if it is to be inside, and the client threads.
     fn start(plan: &Arc<Plan>) -> Result<Self, String> {
-        let progress = Progress::new(plan.progress);
+        let mut progress = Progress::new(plan.progress);
+        progress.begin(Phase::Connect.name(), u64::from(plan.connections));
         let (inside, addresses, target) = match &plan.target {
             Target::Inside => {
                 let inside = Inside::start(plan.keep_alive_interval)?;

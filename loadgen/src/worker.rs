@@ -15,7 +15,7 @@ use rserpool_codec::{Addresses, Element, Frame, Transport, frame};
 use rserpool_engine::{PoolHandle, RegistrarId};
 
 use crate::clock::{Timer, timestamp};
-use crate::connection::{ANSWER_TIMEOUT, Connection, ReadOutcome};
+use crate::connection::{Connection, ReadOutcome};
 use crate::fault::Faults;
 use crate::model::{Answered, Model, Spread, Ticket};
 use crate::recorder::{Interval, Recorder};
@@ -31,6 +31,9 @@ const LIFE: i32 = 3_600_000;
 const SENDS_MAX: usize = 256;
 /// Reads of one connection in one go.
 const READS_MAX: usize = 4;
+/// More bytes than all requests of a client thread can have. What keeps more
+/// waiting sends faster than it reads.
+const UNSENT_BYTES_MAX: usize = 16 << 20;
 /// How often overdue answers are looked for.
 const PATROL: Duration = Duration::from_millis(100);
 
@@ -64,7 +67,8 @@ pub(crate) enum Failure {
     Closed,
     Broken(String),
     Garbage,
-    Silent(&'static str),
+    Unread,
+    Silent(&'static str, Duration),
     Host(String),
 }
 
@@ -75,8 +79,9 @@ impl fmt::Display for Failure {
             Self::Closed => f.write_str("the registrar closed the connection"),
             Self::Broken(error) => write!(f, "the connection broke: {error}"),
             Self::Garbage => f.write_str("the registrar sends bytes that are not ASAP"),
-            Self::Silent(request) => {
-                let seconds = ANSWER_TIMEOUT.as_secs();
+            Self::Unread => f.write_str("the registrar does not read what it makes us send"),
+            Self::Silent(request, patience) => {
+                let seconds = patience.as_secs();
                 write!(f, "the registrar did not answer a {request} within {seconds} s")
             }
             Self::Host(error) => write!(f, "this host: {error}"),
@@ -352,7 +357,11 @@ impl Worker {
                 }
             }
         };
-        self.connections[connection].return_input(input, done);
+        let connection = &mut self.connections[connection];
+        connection.return_input(input, done);
+        if connection.conversation.output().len() > UNSENT_BYTES_MAX {
+            return Err(Failure::Unread);
+        }
         result
     }
 
@@ -369,7 +378,8 @@ impl Worker {
         self.link.counters.faults.store(self.model.faults.total(), Ordering::Relaxed);
         for connection in &mut self.connections {
             if let Some(late) = connection.conversation.handle_timeout(timestamp(now)) {
-                return Err(Failure::Silent(messages::request_name(late.request)));
+                let request = messages::request_name(late.request);
+                return Err(Failure::Silent(request, self.setup.plan.answer_timeout));
             }
         }
         Ok(())

@@ -34,9 +34,10 @@ impl Drop for Out {
     }
 }
 
-fn program(out: &Path, options: &[&str]) -> Command {
+fn program(out: &Path, seconds: &str, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-loadgen"));
-    command.args(["--elements", "1000", "--duration", "2", "--rate", "2000", "--churn", "100"]);
+    command.args(["--elements", "1000", "--duration", seconds, "--rate", "2000"]);
+    command.args(["--churn", "100"]);
     command.args(["--connections", "8", "--out"]).arg(out).args(options);
     command
 }
@@ -62,8 +63,9 @@ fn finish(mut child: Child) -> Output {
             }
         }
     };
-    let bytes =
-        |reader: thread::JoinHandle<std::io::Result<Vec<u8>>>| reader.join().unwrap().unwrap();
+    let bytes = |reader: thread::JoinHandle<std::io::Result<Vec<u8>>>| {
+        reader.join().expect("a reader").expect("text")
+    };
     Output { status, stdout: bytes(stdout), stderr: bytes(stderr) }
 }
 
@@ -72,7 +74,7 @@ fn spawn(mut command: Command) -> Child {
 }
 
 fn run(out: &Out, options: &[&str]) -> (i32, String, String) {
-    told(&finish(spawn(program(&out.0, options))))
+    told(&finish(spawn(program(&out.0, "2", options))))
 }
 
 fn told(output: &Output) -> (i32, String, String) {
@@ -83,7 +85,7 @@ fn told(output: &Output) -> (i32, String, String) {
 
 /// A registrar in this process.
 fn registrar() -> (Running, String) {
-    let free = AsapAddress::Tcp("127.0.0.1:0".parse().unwrap());
+    let free = AsapAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
     let options = Options { asap: vec![free], shards: Some(2), ..Options::default() };
     let running = start(&options).expect("a registrar");
     let target = format!("tcp://{}", running.asap_tcp()[0]);
@@ -146,7 +148,7 @@ fn until(child: &mut Child, start: &str) -> (String, BufReader<std::process::Chi
     let mut read = String::new();
     loop {
         let before = read.len();
-        assert!(lines.read_line(&mut read).unwrap() > 0, "no line {start}: {read}");
+        assert!(lines.read_line(&mut read).expect("text") > 0, "no line {start}: {read}");
         if read[before..].starts_with(start) {
             return (read, lines);
         }
@@ -168,7 +170,7 @@ fn finish_after(mut child: Child, mut rest: BufReader<std::process::ChildStderr>
 #[test]
 fn a_killed_registrar_ends_the_run_with_a_message() {
     let out = Out::new("killed");
-    let mut command = program(&out.0, &["--duration", "30"]);
+    let mut command = program(&out.0, "30", &[]);
     command.stdout(Stdio::null());
     let mut child = spawn_with_stderr(command);
     let (read, rest) = until(&mut child, "registering");
@@ -193,7 +195,7 @@ fn spawn_with_stderr(mut command: Command) -> Child {
 fn a_registrar_that_goes_away_ends_the_run_with_a_message() {
     let out = Out::new("gone");
     let (registrar, target) = registrar();
-    let mut command = program(&out.0, &["--target", &target, "--duration", "30"]);
+    let mut command = program(&out.0, "30", &["--target", &target]);
     command.stdout(Stdio::null());
     let mut child = spawn_with_stderr(command);
     let (_, rest) = until(&mut child, "registering");
@@ -229,8 +231,8 @@ fn wrong_options_end_with_exit_status_2() {
 
 /// A server that does this with each connection.
 fn server(serve: fn(TcpStream)) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = format!("tcp://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = format!("tcp://{}", listener.local_addr().expect("an address"));
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             thread::spawn(move || serve(stream));
@@ -261,6 +263,31 @@ fn bytes_that_are_not_asap_end_the_run_with_a_message() {
         assert!(stderr.contains("error: tcp://127.0.0.1:"), "{stderr}");
         assert!(!stderr.contains("panicked"), "{stderr}");
     }
+}
+
+#[test]
+fn a_registrar_that_never_answers_is_given_up() {
+    let out = Out::new("silent");
+    let options = ["--target", &server(drain), "--answer-timeout", "1"];
+    let (code, _, stderr) = run(&out, &options);
+    assert_eq!(code, 1, "{stderr}");
+    let wanted = "while registering: the registrar did not answer a registration within 1 s";
+    assert!(stderr.contains(wanted), "{stderr}");
+}
+
+#[test]
+fn a_registrar_that_makes_us_send_without_reading_is_given_up() {
+    /// An endless stream of messages that are to be answered with an error.
+    fn flood(mut stream: TcpStream) {
+        let message = [0x40, 0, 0xff, 0xfc].into_iter().chain(std::iter::repeat_n(0, 0xfff8));
+        let message: Vec<u8> = message.collect();
+        while stream.write_all(&message).is_ok() {}
+    }
+    let out = Out::new("flood");
+    let (code, _, stderr) = run(&out, &["--target", &server(flood)]);
+    assert_eq!(code, 1, "{stderr}");
+    let wanted = "while registering: the registrar does not read what it makes us send";
+    assert!(stderr.contains(wanted), "{stderr}");
 }
 
 #[test]

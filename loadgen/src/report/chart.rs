@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 76.0;
-const RIGHT: f64 = 16.0;
+const RIGHT: f64 = 32.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 46.0;
 

@@ -21,13 +21,14 @@ fn write(screen: &mut String, report: &Report, out: &Path) -> fmt::Result {
     writeln!(screen)?;
     totals(screen, report)?;
     for warning in &report.warnings {
-        writeln!(screen, "  {:<15}{warning}", "note")?;
+        entry(screen, "note", warning)?;
     }
     checks(screen, report)?;
     let files = out.display();
     writeln!(screen, "  {:<15}{files}/report.html, report.json, latency.hlog", "files")?;
     if let Some(aborted) = &report.aborted {
-        writeln!(screen, "  {:<15}while {}: {}", "broken off", aborted.phase, aborted.reason)?;
+        let reason = format!("while {}: {}", aborted.phase, aborted.reason);
+        entry(screen, "broken off", &reason)?;
     }
     let result = match report.result {
         Verdict::Passed => "PASSED",
@@ -162,8 +163,22 @@ fn checks(screen: &mut String, report: &Report) -> fmt::Result {
         .collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
     writeln!(screen, "  {:<15}{}{kinds}", "errors", count(checks.errors))?;
-    for sample in &checks.samples {
-        writeln!(screen, "  {:<15}{sample}", "")?;
+    checks.samples.iter().try_for_each(|sample| entry(screen, "", sample))
+}
+
+/// A line with a label, wrapped at words where it would be too long.
+fn entry(screen: &mut String, label: &str, text: &str) -> fmt::Result {
+    const WIDTH: usize = 96;
+    let (mut label, mut line) = (label, String::new());
+    for word in text.split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            writeln!(screen, "  {label:<15}{line}")?;
+            (label, line) = ("", String::new());
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
     }
-    Ok(())
+    writeln!(screen, "  {label:<15}{line}")
 }

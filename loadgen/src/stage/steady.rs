@@ -56,8 +56,12 @@ impl Steady {
         Self { config, order, resolutions: 0, reregistrations: 0, churn: 0, absent }
     }
 
-    /// How many requests were due until `elapsed` but not sent.
+    /// How many requests were due until `elapsed` but not sent. In a closed
+    /// loop none is ever due.
     pub(crate) fn unsent(&self, elapsed: Duration) -> u64 {
+        if self.config.pace != Pace::Open {
+            return 0;
+        }
         let until = elapsed.min(self.config.duration);
         let due = |pacer: &Pacer, sent: u64| pacer.due(until).saturating_sub(sent);
         due(&self.config.resolutions, self.resolutions)
@@ -269,6 +273,7 @@ mod tests {
         assert_eq!(steady.next(SECOND * 3, 0, &model), Step::Done);
         assert_eq!(steady.unsent(SECOND * 3), steady.unsent(SECOND * 2));
         assert_eq!(steady.unsent(SECOND * 2), 2001 + 201 + 81);
+        assert_eq!(self::steady(Pace::Closed(1)).0.unsent(SECOND * 2), 0);
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Worker {
         poll.registry().register(&mut source, TIMER, Interest::READABLE).map_err(host)?;
         let mut connections = Vec::new();
         for index in 0..setup.element_connections + setup.user_connections {
-            let opened = Connection::open(&setup.addresses);
+            let opened = Connection::open(&setup.addresses, setup.plan.answer_timeout);
             let mut connection = opened.map_err(|error| Failure::Connect(error.to_string()))?;
             connection.register(poll.registry(), Token(index)).map_err(host)?;
             connections.push(connection);
