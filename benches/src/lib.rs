@@ -21,3 +21,8 @@ pub mod structures;
 pub mod targets;
 pub mod verdict;
 pub mod worst;
+
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,4 +1,5 @@
 //! Pool elements and pool users against a registrar in this process.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::net::SocketAddr;
 use std::time::Duration;

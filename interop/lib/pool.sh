@@ -11,7 +11,6 @@ registrar_option() { [ "$via" = announced ] || echo "-registrar=$(address "$via"
 element() {
     local pe=$1 host=$2 service=$3 policy=$4
     shift 4
-    # shellcheck disable=SC2046 # no option where it is empty
     start "$pe" "$host" rspserver "-$service" "-identifier=$pe" "-policy=$policy" $(registrar_option) \
         -logcolor=off -loglevel=4 "$@"
 }

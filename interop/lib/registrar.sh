@@ -27,6 +27,8 @@ registrar() {
         *) fail "REGISTRAR=$REGISTRAR" ;;
     esac
     for setting; do
+        # On a slow machine time-outs are longer, too.
+        [[ $setting != @(keepalive|timeout)=* ]] || setting=${setting%=*}=$((${setting#*=} * PATIENCE))
         # shellcheck disable=SC2207 # two words at most, without spaces
         command+=($("$(kind "$host")_setting" "${setting%%=*}" "${setting#*=}" "$here"))
     done

@@ -9,23 +9,24 @@ fail() {
     echo "FAILED: $*"
     exit 1
 }
-trap 'fail "$(basename "${BASH_SOURCE[0]}"):$LINENO: ${BASH_COMMAND%%$"\n"*}"' ERR
+on_error() { fail "$1:$2: ${3%%$'\n'*}"; }
+trap 'on_error "$(basename "${BASH_SOURCE[0]}")" "$LINENO" "$BASH_COMMAND"' ERR
 
 step() { printf '%6.1f  %s\n' "$(cut -d' ' -f1 /proc/uptime)" "$*"; }
 
-# shellcheck source=interop/lib/network.sh
+# shellcheck source=lib/network.sh
 . lib/network.sh
-# shellcheck source=interop/lib/process.sh
+# shellcheck source=lib/process.sh
 . lib/process.sh
-# shellcheck source=interop/lib/wire.sh
+# shellcheck source=lib/wire.sh
 . lib/wire.sh
-# shellcheck source=interop/lib/registrar.sh
+# shellcheck source=lib/registrar.sh
 . lib/registrar.sh
-# shellcheck source=interop/lib/expectations.sh
+# shellcheck source=lib/expectations.sh
 . lib/expectations.sh
-# shellcheck source=interop/lib/pool.sh
+# shellcheck source=lib/pool.sh
 . lib/pool.sh
-# shellcheck source=interop/lib/group.sh
+# shellcheck source=lib/group.sh
 . lib/group.sh
 
 trap 'stop_all' EXIT

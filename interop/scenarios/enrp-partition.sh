@@ -1,6 +1,6 @@
 # After a partition heals, every element that lived through it is known to all, with one home (RFC 5353 sections 3.3, 3.5, 3.6).
 # long, at most 300 s, rsplib only
-# broken by: s/expected $host deletes-of-a-former-home)" = obeyed/expected $host deletes-of-a-former-home)" = ignored/
+# broken by: s/^plug_cable pr3$/true/
 network pr1 pr2 pr3 pe1 pe2 pe3 pu1
 group pr1 pr2 pr3
 for number in 1 2 3; do

@@ -1,4 +1,4 @@
-# Every policy that rsplib's elements offer selects as RFC 5356 says: exact orders, and odds where it is random.
+# Every policy that rsplib's elements offer selects in its exact order, or with its odds (RFC 5356 section 4).
 # short, at most 180 s
 # broken by: s/WeightedRandom:1 WeightedRandom:2/WeightedRandom:2 WeightedRandom:2/
 network pr1 pe1 pe2 pe3 pu1
@@ -73,7 +73,6 @@ in_order LeastUsed 3 123 231 312
 in_order LeastUsedDPF 1 1 2 3 1 2 3
 in_order PriorityLeastUsed 1 1 1 1
 in_order PriorityLeastUsed 3 123 123
-# shellcheck disable=SC2046 # one word an answer
 in_order LeastUsedDegradation 1 $(expected pr1 order-of-least-used-degradation)
 
 step "shares of each six in turn"

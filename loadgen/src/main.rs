@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    rserpool_loadgen::Cli::parse().main()
+    rserpool_registrar::parse_or_exit::<rserpool_loadgen::Cli>().main()
 }

@@ -49,6 +49,7 @@
 //! go to the [`log`] crate. glommio 0.9 leaves one descriptor and an idle
 //! helper thread's memory behind for each shard that was stopped.
 
+mod command_line;
 mod connections;
 mod error;
 mod link;
@@ -62,6 +63,7 @@ mod shard;
 mod stats;
 mod turn;
 
+pub use command_line::parse_or_exit;
 pub use error::StartError;
 pub use options::{ASAP_PORT, AsapAddress, AsapAddressError, Options};
 pub use running::{Bound, Running, ShardFailure, Summary, check, start};

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
+use glommio::io::BufferedFile;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, timer};
 use rserpool_engine::ShardId;
 use rserpool_proto::registrar;
@@ -17,14 +18,14 @@ use super::accept;
 use super::bell::Bell;
 use super::descriptor;
 use super::host::Host;
-use super::mesh::Inbox;
+use super::mesh::{Control, Inbox};
 use super::pace::{Pace, Waiter};
 use super::watchdog::{Heart, Watchdog};
 use crate::connections::Connections;
 use crate::shard::{Config, Shard};
 
 /// No test waits longer than this for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn builder() -> LocalExecutorBuilder {
     LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 << 10)
@@ -76,13 +77,14 @@ fn an_executor_that_parks_with_work_to_do_is_woken() {
     let watchdog = Watchdog::start(vec![heart]).unwrap();
     let began = Instant::now();
     let (mut last, mut since) = (0, Instant::now());
-    while began.elapsed() < Duration::from_secs(4) {
+    // Long enough for it to park, and until it goes on if it does.
+    while began.elapsed() < Duration::from_secs(4) || since.elapsed() > Duration::from_secs(1) {
         std::thread::sleep(Duration::from_millis(1));
         let now = slices.load(Ordering::Relaxed);
         if now != last {
             (last, since) = (now, Instant::now());
         }
-        assert!(since.elapsed() < Duration::from_secs(2), "parked after {now} slices");
+        assert!(since.elapsed() < PATIENCE, "parked for good after {now} slices");
     }
     over.store(true, Ordering::Relaxed);
     thread.unwrap().join().unwrap();
@@ -157,42 +159,75 @@ fn a_busy_shard_looks_at_its_timers_and_serves_all_alike() {
     assert!(least * 4 > *most, "turns of each: {turns:?}");
 }
 
-/// Fails with a receiver that does not look again before it sleeps.
+/// The next batch of another shard.
+async fn next(inbox: &Inbox, from: ShardId, event: &BufferedFile) -> Vec<u8> {
+    loop {
+        if let Some(batch) = inbox.receive(from) {
+            return batch;
+        }
+        inbox.wait(event).await.unwrap();
+    }
+}
+
+/// Hangs with a receiver that does not look again before it sleeps.
+#[test]
+fn what_comes_just_before_the_sleep_is_not_missed() {
+    run(builder(), || async {
+        let inbox = Inbox::new(1).unwrap();
+        let event = inbox.event().unwrap();
+        for round in 0..100 {
+            assert_eq!(inbox.receive(ShardId(0)), None);
+            // Nobody sleeps yet, so this wakes nobody.
+            inbox.send(ShardId(0), vec![round]);
+            inbox.wait(&event).await.unwrap();
+            assert_eq!(inbox.receive(ShardId(0)), Some(vec![round]));
+            inbox.tell(Control::Stop);
+            inbox.wait(&event).await.unwrap();
+            assert_eq!(inbox.told().len(), 1);
+        }
+        event.close().await.unwrap();
+    });
+}
+
+/// Hangs with a sender that does not wake.
 #[test]
 fn batches_cross_between_sleeping_shards() {
-    const ROUNDS: u32 = 20_000;
+    let (zero, one) = (ShardId(0), ShardId(1));
     let inboxes: Vec<Arc<Inbox>> = (0..2).map(|_| Arc::new(Inbox::new(2).unwrap())).collect();
-    let play = |me: u16, inboxes: Vec<Arc<Inbox>>| {
-        move || async move {
-            let (mine, other) = (&inboxes[usize::from(me)], &inboxes[usize::from(1 - me)]);
-            let event = mine.event().unwrap();
-            for round in 0..ROUNDS {
-                if me == 0 {
-                    let mut batch = other.empty(ShardId(0));
-                    batch.extend(round.to_be_bytes());
-                    other.send(ShardId(0), batch);
-                }
-                let batch = loop {
-                    if let Some(batch) = mine.receive(ShardId(1 - me)) {
-                        break batch;
-                    }
-                    mine.wait(&event).await.unwrap();
-                };
-                assert_eq!(batch, round.to_be_bytes());
-                mine.recycle(ShardId(1 - me), batch);
-                if me == 1 {
-                    // At all moments of the other's way to sleep.
-                    spin(Duration::from_nanos(u64::from(round % 64) * 100));
-                    other.send(ShardId(1), round.to_be_bytes().to_vec());
-                }
+    let (mine, other) = (Arc::clone(&inboxes[1]), Arc::clone(&inboxes[0]));
+    let echo = move || async move {
+        let event = mine.event().unwrap();
+        for round in 0..u64::MAX {
+            let batch = next(&mine, zero, &event).await;
+            if batch.is_empty() {
+                break;
             }
-            event.close().await.unwrap();
+            // At all moments of the other's way to sleep.
+            spin(Duration::from_nanos(round % 64 * 100));
+            other.send(one, batch);
         }
+        event.close().await.unwrap();
     };
-    let second = play(1, inboxes.clone());
-    let second = std::thread::spawn(move || run(builder(), second));
-    run(builder(), play(0, inboxes));
-    second.join().unwrap();
+    let echoing = std::thread::spawn(move || run(builder(), echo));
+    let rounds = run(builder(), move || async move {
+        let event = inboxes[0].event().unwrap();
+        let began = Instant::now();
+        let mut round = 0_u32;
+        while began.elapsed() < Duration::from_secs(2) {
+            let mut batch = inboxes[1].empty(zero);
+            batch.extend(round.to_be_bytes());
+            inboxes[1].send(zero, batch);
+            let batch = next(&inboxes[0], one, &event).await;
+            assert_eq!(batch, round.to_be_bytes());
+            inboxes[0].recycle(one, batch);
+            round += 1;
+        }
+        inboxes[1].send(zero, Vec::new());
+        event.close().await.unwrap();
+        round
+    });
+    echoing.join().unwrap();
+    assert!(rounds > 10, "{rounds}");
 }
 
 #[test]
@@ -258,6 +293,7 @@ fn a_panic_ends_its_connection_only() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let (closed, is_closed) = mpsc::channel();
+    let (healed, is_healed) = mpsc::channel();
     let client = std::thread::spawn(move || {
         let request = [5, 0, 0, 12, 0, 9, 0, 8, b'n', b'o', b'n', b'e'];
         let mut doomed = TcpStream::connect(address).unwrap();
@@ -267,6 +303,7 @@ fn a_panic_ends_its_connection_only() {
         drop(doomed.read_to_end(&mut answer));
         assert_eq!(answer, []);
         closed.send(()).unwrap();
+        is_healed.recv().unwrap();
         let mut next = TcpStream::connect(address).unwrap();
         next.set_read_timeout(Some(PATIENCE)).unwrap();
         next.write_all(&request).unwrap();
@@ -285,6 +322,7 @@ fn a_panic_ends_its_connection_only() {
             timer::sleep(Duration::from_millis(1)).await;
         }
         drop(scratch);
+        healed.send(()).unwrap();
         while !client.is_finished() {
             timer::sleep(Duration::from_millis(1)).await;
         }

@@ -1,7 +1,8 @@
 //! Wakes every executor from outside. glommio 0.9 may park a thread although
 //! it has tasks that can run: `run_task_queues` takes an expired preemption
 //! timer or a stale event for "nothing to do". A task of the executor cannot
-//! help, it may be the one that is stuck; a wake from another thread does.
+//! help, it may be the one that is stuck; a wake from another thread does. It
+//! may park again before it ran any task, so it is woken until one has run.
 
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +17,10 @@ const PERIOD: Duration = Duration::from_millis(25);
 /// Periods without a beat after which a shard is reported.
 const SILENCE: u32 = 80;
 
+/// Wakes that one beat may leave unanswered. Each is held by the executor until
+/// it runs, in a count of 16 bits.
+const UNANSWERED_MAX: u32 = 8_000;
+
 /// The sign of life of one executor.
 #[derive(Debug, Default)]
 pub(crate) struct Heart {
@@ -26,6 +31,7 @@ pub(crate) struct Heart {
 #[derive(Debug, Default)]
 struct State {
     waker: Option<Waker>,
+    unanswered: u32,
     stopped: bool,
 }
 
@@ -38,7 +44,10 @@ impl Heart {
             if state.stopped {
                 return Poll::Ready(());
             }
-            state.waker = Some(cx.waker().clone());
+            state.unanswered = 0;
+            if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                state.waker = Some(cx.waker().clone());
+            }
             Poll::Pending
         })
         .await;
@@ -56,8 +65,11 @@ impl Heart {
     fn wake(&self) {
         // Under the lock: the executor is there until `stop` had it.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
+        if state.unanswered < UNANSWERED_MAX
+            && let Some(waker) = &state.waker
+        {
+            waker.wake_by_ref();
+            state.unanswered += 1;
         }
     }
 

@@ -11,7 +11,7 @@ use rserpool_engine::RegistrarId;
 use rserpool_registrar::{AsapAddress, Options, Running, start};
 
 /// No test waits longer than this for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port of 127.0.0.1 that the system chooses.
 pub(crate) fn any_port() -> AsapAddress {

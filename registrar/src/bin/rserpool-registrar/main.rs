@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 
 use clap::Parser;
-use rserpool_registrar::{Bound, Options, Running, Summary, check, start};
+use rserpool_registrar::{Bound, Options, Running, Summary, check, parse_or_exit, start};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,7 +57,7 @@ struct Line {
 }
 
 fn main() -> ExitCode {
-    let line = Line::parse();
+    let line: Line = parse_or_exit();
     logger::install(line.log_format, line.log_level);
     if line.check {
         return match check(&line.options) {
