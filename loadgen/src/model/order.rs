@@ -4,7 +4,8 @@
 //! registered or headed an answer (RFC 5356, 4.1: the list advances by one
 //! with each request, whatever the number of items). That moment is known
 //! exactly for a head, because the answers of a pool come in order, and
-//! within an interval for a registration.
+//! within an interval for a registration. A re-registration changes nothing.
+//! A registrar set to advance by more than one element would be blamed.
 
 /// A moment in the life of a pool: between which of its resolutions (the
 /// `n`-th, from 0, is 2n+1; before it is 2n), and at which tick among
