@@ -15,8 +15,9 @@ use crate::shape::Shape;
 pub const OWN: RegistrarId = RegistrarId::new(0x0101_0101);
 /// Another one, whose elements are taken over.
 pub const OTHER: RegistrarId = RegistrarId::new(0x0202_0202);
-/// Longer than any measurement, in the time of the handlespace.
-pub const LIFE: RegistrationLife = RegistrationLife::For(Duration::from_hours(10_000));
+/// How long a registration is valid, in the time of the handlespace: long
+/// enough that only a measurement of expiry meets its end.
+pub const LIFE: Duration = Duration::from_hours(500);
 /// How many elements come by one association.
 const ELEMENTS_PER_ASSOCIATION: u32 = 100;
 /// One thousandth of full load (RFC 5356, 3.1).
@@ -164,7 +165,7 @@ impl Prepared {
             handle: Handle::of(element % shape.pools),
             pe: pe(element),
             home: OWN,
-            life: LIFE,
+            life: RegistrationLife::For(LIFE),
             association: AssociationId(u64::from(element / ELEMENTS_PER_ASSOCIATION)),
             policy,
             record: [0; RECORD_BYTES_MAX],
@@ -199,7 +200,7 @@ impl Prepared {
             0x000a_0000 | (32 + policy_bytes),
             self.pe.get(),
             self.home.get(),
-            36_000_000,
+            1_800_000,
             0x0005_0010,
             port << 16,
             0x0001_0008,

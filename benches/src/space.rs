@@ -18,7 +18,7 @@ use rserpool_engine::{
 };
 
 use crate::measure::{Measured, Subject};
-use crate::population::{OWN, Prepared};
+use crate::population::{LIFE, OWN, Prepared};
 use crate::random::Random;
 use crate::shape::Shape;
 
@@ -27,9 +27,7 @@ pub use trace::Call;
 /// Inputs prepared at a time.
 const CHUNK: u32 = 1024;
 
-/// Far apart, so that a measurement meets the deadlines it asks for and no
-/// others.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_hours(1);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Selections for each element before their degradations are reset.
 const SELECTIONS_PER_ELEMENT_MAX: u64 = 300;
@@ -48,6 +46,8 @@ pub struct Space {
     order: Vec<u32>,
     used: usize,
     now: Timestamp,
+    /// When all registrations were renewed.
+    renewed: Timestamp,
     random: Random,
     selections: u64,
     resolution: Resolution,
@@ -67,7 +67,7 @@ impl Space {
             registrar: OWN,
             seed: random.bits(),
             keep_alive_interval: KEEP_ALIVE_INTERVAL,
-            keep_alive_timeout: KEEP_ALIVE_INTERVAL * 100,
+            keep_alive_timeout: KEEP_ALIVE_INTERVAL,
             ..Config::default()
         };
         let mut handlespace = Handlespace::new(config);
@@ -89,6 +89,7 @@ impl Space {
             order: random.permutation(shape.elements()),
             used: 0,
             now,
+            renewed: now,
             random,
             selections: 0,
             resolution: Resolution::default(),
@@ -132,9 +133,15 @@ impl Space {
         self.prepare(element)
     }
 
-    /// Lets time pass: a microsecond a call.
+    /// Lets time pass. Every registration is renewed long before it ends.
     fn pass(&mut self, time: Duration) {
         self.now = self.now.after(time);
+        if self.now.since(self.renewed) > LIFE / 4 {
+            self.renewed = self.now;
+            let order = std::mem::take(&mut self.order);
+            self.restore(&order);
+            self.order = order;
+        }
     }
 
     /// What is due next. A single poll looks at a bounded number of elements.

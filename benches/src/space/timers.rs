@@ -93,7 +93,7 @@ impl Space {
             let registered = self.handlespace.register(self.now, &prepared.registration());
             assert!(registered.is_ok(), "the element was registered before");
         }
-        self.pass(Duration::from_millis(2));
+        self.now = self.now.after(Duration::from_millis(2));
         let mut expired = 0;
         measured.time(0, || {
             while let Some(due) = self.next_due() {
