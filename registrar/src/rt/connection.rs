@@ -130,6 +130,7 @@ fn poll_serve(
     cx: &mut Context<'_>,
 ) -> Poll<End> {
     connection.waker.take();
+    host.pace.begin();
     loop {
         if let Some(reason) = connection.closing.get() {
             return Poll::Ready(End::Closed(reason));

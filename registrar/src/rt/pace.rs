@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Instant;
 
-use glommio::timer;
+use glommio::{executor, timer};
 
 use super::bell::Bell;
 
@@ -18,9 +18,6 @@ use super::bell::Bell;
 const SLICE: Duration = Duration::from_micros(200);
 /// The shortest timer that makes glommio look at its rings.
 const PAUSE: Duration = Duration::from_micros(20);
-/// Tasks follow one another faster than this; a longer gap is a look at the
-/// rings.
-const GAP: Duration = Duration::from_micros(5);
 /// Waiters that a new slice starts with. Each lets in another when it is done.
 const FIRST: usize = 8;
 
@@ -35,7 +32,6 @@ pub(super) trait Waiter {
 #[derive(Debug)]
 pub(super) struct Pace<W> {
     started: Cell<Instant>,
-    last: Cell<Instant>,
     closed: Cell<bool>,
     waiting: RefCell<VecDeque<Rc<W>>>,
     bell: Bell,
@@ -43,13 +39,20 @@ pub(super) struct Pace<W> {
 
 impl<W: Waiter> Pace<W> {
     pub(super) fn new() -> Self {
-        let now = Instant::now();
         Self {
-            started: Cell::new(now),
-            last: Cell::new(now),
+            started: Cell::new(Instant::now()),
             closed: Cell::new(false),
             waiting: RefCell::new(VecDeque::new()),
             bell: Bell::default(),
+        }
+    }
+
+    /// A task begins to run. If the executor has looked at its rings since
+    /// the last one, so does a slice.
+    pub(super) fn begin(&self) {
+        // Counted anew by each call; one pass over the tasks follows a look.
+        if executor().executor_stats().scheduler_runs() > 0 {
+            self.started.set(Instant::now());
         }
     }
 
@@ -69,7 +72,6 @@ impl<W: Waiter> Pace<W> {
 
     /// Some work is done.
     pub(super) fn done(&self) {
-        self.last.set(Instant::now());
         if !self.closed.get() && !self.is_over() {
             self.let_in(1);
         }
@@ -78,10 +80,10 @@ impl<W: Waiter> Pace<W> {
     /// Waits for the rings to be looked at if the slice is over: for tasks
     /// that are not connections and need not stand in their queue.
     pub(super) async fn breathe(&self) {
-        self.last.set(Instant::now());
         if self.is_over() {
             timer::sleep(PAUSE).await;
         }
+        self.begin();
     }
 
     /// Opens slice after slice while somebody waits; runs until dropped.
@@ -90,21 +92,15 @@ impl<W: Waiter> Pace<W> {
             self.bell.rung().await;
             while self.closed.get() || !self.waiting.borrow().is_empty() {
                 timer::sleep(PAUSE).await;
+                self.begin();
                 self.closed.set(false);
-                self.started.set(Instant::now());
-                self.last.set(self.started.get());
                 self.let_in(FIRST);
             }
         }
     }
 
     fn is_over(&self) -> bool {
-        let now = Instant::now();
-        if now.duration_since(self.last.get()) > GAP {
-            self.started.set(now);
-        }
-        self.last.set(now);
-        now.duration_since(self.started.get()) > SLICE
+        self.started.get().elapsed() > SLICE
     }
 
     fn let_in(&self, most: usize) {

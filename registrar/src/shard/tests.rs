@@ -468,26 +468,21 @@ fn keep_alives_are_sent_and_silence_removes() {
     let mut bench = Bench::new();
     let id = bench.open();
     bench.ask(id, &registration("a", 1));
-    // A deadline may be told too early: time passes from one to the next.
-    let submissions = loop {
+    let began = bench.now;
+    let keep_alive = loop {
         bench.now = bench.shards[0].next_timeout().unwrap();
-        let (submissions, _) = bench.turn();
-        if !submissions.is_empty() {
-            break submissions;
+        assert!(bench.now < began.after(Duration::from_secs(8)), "none is sent");
+        if let Some(Submission::Send(_, bytes)) = bench.turn().0.pop() {
+            break bytes;
         }
     };
-    let [Submission::Send(_, keep_alive)] = submissions.as_slice() else {
-        panic!("{submissions:?}")
-    };
-    assert_eq!(types(keep_alive), [7]);
+    assert_eq!(types(&keep_alive), [7]);
     assert_eq!(bench.written(id, b""), []);
-    let asked = bench.now;
-    while bench.shards[0].protocol().handlespace().stats().elements == 1 {
+    while bench.shards[0].protocol().handlespace().stats().elements > 0 {
         bench.now = bench.shards[0].next_timeout().unwrap();
+        assert!(bench.now < began.after(Duration::from_secs(14)), "it stays");
         bench.turn();
     }
-    let waited = bench.now.since(asked);
-    assert!((5..7).contains(&waited.as_secs()), "{waited:?}");
 }
 
 /// A pool handle that lives on this shard.
