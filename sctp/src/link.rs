@@ -327,9 +327,14 @@ pub trait Link {
     /// Delivers messages again, those that were kept first.
     fn resume(&mut self, now: Instant, id: AssocId);
 
-    /// How many bytes of this association are taken and not yet acknowledged.
+    /// How many bytes of this association are taken and not yet acknowledged,
+    /// as far as this crate knows: what the kernel's SCTP has taken over is not
+    /// counted.
     fn unsent(&self, id: AssocId) -> usize;
 
     /// How many associations there are, those being set up included.
     fn associations(&self) -> usize;
+
+    /// The addresses of the peer that are in use, or could be.
+    fn peer_addresses(&self, id: AssocId) -> Vec<IpAddr>;
 }

@@ -465,6 +465,13 @@ impl Endpoint {
         }
     }
 
+    /// The addresses at which the peer was proven to be; before that, those it
+    /// is looked for at.
+    #[must_use]
+    pub fn peer_addresses(&self, id: AssocId) -> Vec<IpAddr> {
+        self.table.get(id).map_or_else(Vec::new, Association::addresses)
+    }
+
     /// Takes a packet as it followed the UDP header, whoever sent it.
     pub fn receive(&mut self, now: Instant, from: Path, packet: &[u8]) {
         self.shared.output.stats.packets_received += 1;
