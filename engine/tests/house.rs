@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["rserpool-engine", "rserpool-codec", "rserpool-proto", "rserpool-registrar"],
     ),
     ("rserpool-benches", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
+    ("rserpool-sctp", &[]),
 ];
 
 /// Edges that exist for tests only.
