@@ -140,11 +140,6 @@ impl Groups {
         }
     }
 
-    /// Reads an element's links and those of its neighbors.
-    pub(crate) fn touch(&self, element: u32) -> u32 {
-        self.links.read(element).next
-    }
-
     /// Checks the lists; calls `visit` with each list and each of its elements,
     /// and `end` with each list when it is through.
     pub(crate) fn assert_invariants(&self, mut visit: impl FnMut(u32, u32)) {

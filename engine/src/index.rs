@@ -97,21 +97,6 @@ impl Index {
         }
     }
 
-    /// Reads the bucket of a hash, so that it is near when it is needed.
-    #[inline]
-    pub(crate) fn touch(&self, hash: u64) -> u32 {
-        self.buckets[self.home(hash)].entries[0]
-    }
-
-    /// The first slot with this tag: most likely the one that is looked for.
-    #[inline]
-    pub(crate) fn candidate(&self, hash: u64) -> Option<u32> {
-        let tag = entry(hash, 0);
-        let bucket = &self.buckets[self.home(hash)];
-        let found = bucket.entries.iter().find(|&&it| it ^ tag < SLOTS_MAX);
-        found.map(|it| it & SLOTS_MAX)
-    }
-
     /// The slot with this hash that `is_it`.
     #[inline]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {

@@ -254,12 +254,6 @@ impl Lots {
         self.classes != NONE
     }
 
-    /// Reads where a draw begins, so that it is near.
-    #[inline]
-    pub(crate) fn touch(&self, words: &Arena<u32>) -> u32 {
-        if self.all.len() == 0 { 0 } else { self.all.get(words, 0).weight }
-    }
-
     /// Checks places and sums; returns the blocks of the arrays and calls
     /// `visit` with each lot.
     pub(crate) fn assert_invariants(

@@ -52,15 +52,6 @@ impl<T: Copy + Default> Paged<T> {
         };
         self.pages[page] = Some(fresh);
     }
-
-    /// The entry, or the default where nothing was ever written.
-    #[inline]
-    pub(crate) fn read(&self, slot: u32) -> T {
-        match self.pages.get((slot >> PAGE_BITS) as usize) {
-            Some(Some(page)) => page[slot as usize % PAGE],
-            Some(None) | None => T::default(),
-        }
-    }
 }
 
 impl<T> Index<u32> for Paged<T> {

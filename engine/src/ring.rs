@@ -214,12 +214,6 @@ impl Ring {
         }
     }
 
-    /// Reads where the next element is, so that it is near.
-    #[inline]
-    pub(crate) fn touch(self, blocks: &Blocks) -> u32 {
-        if self.block == NONE { 0 } else { blocks[self.block].members[0].index }
-    }
-
     /// Checks the circle; returns its blocks and calls `visit` with each
     /// element.
     pub(crate) fn assert_invariants(

@@ -22,27 +22,18 @@ pub(crate) struct Roster {
     root: u32,
     /// 0: one growing block; else the levels of nodes.
     levels: u32,
-    /// All numbers in use are below this one; it never falls.
-    end: u32,
 }
 
 impl Roster {
-    pub(crate) const EMPTY: Self = Self { root: NONE, levels: 0, end: 0 };
-
-    /// All numbers ever in use are below this one.
-    pub(crate) const fn end(self) -> u32 {
-        self.end
-    }
+    pub(crate) const EMPTY: Self = Self { root: NONE, levels: 0 };
 
     /// Adds a member; returns its number.
     pub(crate) fn insert(&mut self, words: &mut Arena<u32>, member: u32) -> u32 {
-        let number = if self.levels == 0 {
+        if self.levels == 0 {
             self.insert_small(words, member)
         } else {
             self.insert_large(words, member)
-        };
-        self.end = self.end.max(number + 1);
-        number
+        }
     }
 
     fn insert_small(&mut self, words: &mut Arena<u32>, member: u32) -> u32 {
@@ -162,23 +153,6 @@ impl Roster {
             words.free(self.root);
         }
         *self = Self::EMPTY;
-    }
-
-    /// The member with this number.
-    pub(crate) fn get(self, words: &Arena<u32>, number: u32) -> Option<u32> {
-        if number >= self.end {
-            return None;
-        }
-        let mut node = self.root;
-        for level in (1..self.levels).rev() {
-            node = words.get(node, NODE)[(number >> (level * BITS) & (FAN - 1)) as usize];
-            if node == NONE {
-                return None;
-            }
-        }
-        let digit = (number & (FAN - 1)) as usize;
-        let member = words.get(node, digit + 1)[digit];
-        (member != NONE).then_some(member)
     }
 
     /// The first member with this number or a higher one.
@@ -313,12 +287,9 @@ mod tests {
                 free.insert(number);
             }
             let probe = chance.index_below(6000);
-            assert_eq!(roster.get(&words, probe), model.get(&probe).copied());
-            if round % 64 == 0 {
-                let next = model.range(probe..).next().map(|(&number, &it)| (number, it));
-                let found = if roster.root == NONE { None } else { roster.next(&words, probe) };
-                assert_eq!(found, next);
-            }
+            let next = model.range(probe..).next().map(|(&number, &it)| (number, it));
+            let found = if roster.root == NONE { None } else { roster.next(&words, probe) };
+            assert_eq!(found, next);
         }
         let mut seen = Vec::new();
         roster.assert_invariants(&words, |number, member| seen.push((number, member)));

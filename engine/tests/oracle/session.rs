@@ -405,7 +405,7 @@ impl Session {
 
     fn page(&mut self, home: u16, limit: u16) {
         if self.download.is_none() {
-            let home = (home % 3 > 0).then_some(Self::home(home));
+            let home = (!home.is_multiple_of(3)).then_some(Self::home(home));
             let there =
                 self.model.elements().filter(|(_, _, it)| home.is_none_or(|h| h == it.home));
             let steady = there.map(|(_, _, it)| it.key).collect();
@@ -466,9 +466,7 @@ impl Session {
     }
 
     fn due(&mut self, due: Due) {
-        let (Due::KeepAlive(key) | Due::Silent(key) | Due::Expired(key)) = due else {
-            unreachable!()
-        };
+        let (Due::KeepAlive(key) | Due::Silent(key) | Due::Expired(key)) = due;
         let (name, pe) = self.model.name_of(key).expect("it is there");
         let now = self.now;
         let element = self.model.element_mut(&name, pe).unwrap();
