@@ -18,7 +18,7 @@ use glommio::net::TcpStream;
 use glommio::timer::Timer;
 
 use super::host::{Host, Panicked};
-use super::pace::Waiter;
+use super::pace::{Place, Waiter};
 use crate::turn::{CloseReason, Completion, LinkId};
 
 /// How long a closed connection reads on, so that the peer gets the last
@@ -37,7 +37,7 @@ pub(super) struct Connection {
     waker: RefCell<Option<Waker>>,
     outgoing: RefCell<Option<Outgoing>>,
     paused: Cell<bool>,
-    queued: Cell<bool>,
+    place: Cell<Place>,
     closing: Cell<Option<CloseReason>>,
 }
 
@@ -62,7 +62,7 @@ impl Connection {
             waker: RefCell::new(None),
             outgoing: RefCell::new(None),
             paused: Cell::new(false),
-            queued: Cell::new(false),
+            place: Cell::new(Place::Anywhere),
             closing: Cell::new(None),
         }
     }
@@ -92,8 +92,8 @@ impl Connection {
 }
 
 impl Waiter for Connection {
-    fn queued(&self) -> &Cell<bool> {
-        &self.queued
+    fn place(&self) -> &Cell<Place> {
+        &self.place
     }
 
     fn wake(&self) {

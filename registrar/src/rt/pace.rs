@@ -18,13 +18,22 @@ use super::bell::Bell;
 const SLICE: Duration = Duration::from_micros(200);
 /// The shortest timer that makes glommio look at its rings.
 const PAUSE: Duration = Duration::from_micros(20);
-/// Waiters that a new slice starts with. Each lets in another when it is done.
-const FIRST: usize = 8;
 
-/// Something that waits for the next slice.
+/// Where something stands that has work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It did not have to wait.
+    #[default]
+    Anywhere,
+    /// In the queue.
+    Queued,
+    /// At the head of the queue: it may work.
+    Called,
+}
+
+/// Something that has work.
 pub(super) trait Waiter {
-    /// It stands in the queue.
-    fn queued(&self) -> &Cell<bool>;
+    fn place(&self) -> &Cell<Place>;
     fn wake(&self);
 }
 
@@ -56,24 +65,40 @@ impl<W: Waiter> Pace<W> {
         }
     }
 
-    /// Whether this one may work now. If not, it is woken when it may.
+    /// Whether this one may do a piece of work now. If not, it is woken when
+    /// it may: nobody overtakes who waits.
     pub(super) fn admits(&self, waiter: &Rc<W>) -> bool {
-        if !self.closed.get() && !self.is_over() {
+        let open = !self.closed.get() && !self.is_over();
+        let place = waiter.place().get();
+        let first = match place {
+            Place::Anywhere => self.waiting.borrow().is_empty(),
+            Place::Queued => false,
+            Place::Called => true,
+        };
+        if open && first {
+            waiter.place().set(Place::Anywhere);
             return true;
         }
-        if !waiter.queued().replace(true) {
-            self.waiting.borrow_mut().push_back(Rc::clone(waiter));
+        if place != Place::Queued {
+            waiter.place().set(Place::Queued);
+            let mut waiting = self.waiting.borrow_mut();
+            if place == Place::Called {
+                waiting.push_front(Rc::clone(waiter));
+            } else {
+                waiting.push_back(Rc::clone(waiter));
+            }
         }
-        if !self.closed.replace(true) {
-            self.bell.ring();
+        if !open {
+            self.closed.set(true);
         }
+        self.bell.ring();
         false
     }
 
     /// Some work is done.
     pub(super) fn done(&self) {
         if !self.closed.get() && !self.is_over() {
-            self.let_in(1);
+            self.let_in();
         }
     }
 
@@ -94,7 +119,7 @@ impl<W: Waiter> Pace<W> {
                 timer::sleep(PAUSE).await;
                 self.begin();
                 self.closed.set(false);
-                self.let_in(FIRST);
+                self.let_in();
             }
         }
     }
@@ -103,10 +128,12 @@ impl<W: Waiter> Pace<W> {
         self.started.get().elapsed() > SLICE
     }
 
-    fn let_in(&self, most: usize) {
-        for _ in 0..most {
-            let Some(waiter) = self.waiting.borrow_mut().pop_front() else { return };
-            waiter.queued().set(false);
+    /// Calls the next one. It lets in another when it is done; where that
+    /// fails, the next slice begins with another.
+    fn let_in(&self) {
+        let next = self.waiting.borrow_mut().pop_front();
+        if let Some(waiter) = next {
+            waiter.place().set(Place::Called);
             waiter.wake();
         }
     }

@@ -19,7 +19,7 @@ use super::bell::Bell;
 use super::descriptor;
 use super::host::Host;
 use super::mesh::{Control, Inbox};
-use super::pace::{Pace, Waiter};
+use super::pace::{Pace, Place, Waiter};
 use super::watchdog::{Heart, Watchdog};
 use crate::connections::Connections;
 use crate::shard::{Config, Shard};
@@ -94,14 +94,14 @@ fn an_executor_that_parks_with_work_to_do_is_woken() {
 /// Something that has work all the time.
 #[derive(Default)]
 struct Busy {
-    queued: Cell<bool>,
+    place: Cell<Place>,
     waker: RefCell<Option<Waker>>,
     turns: Cell<u64>,
 }
 
 impl Waiter for Busy {
-    fn queued(&self) -> &Cell<bool> {
-        &self.queued
+    fn place(&self) -> &Cell<Place> {
+        &self.place
     }
 
     fn wake(&self) {
@@ -162,7 +162,7 @@ fn a_busy_shard_looks_at_its_timers_and_serves_all_alike() {
     late.sort_unstable();
     assert!(late[25] < Duration::from_millis(20), "half of the timers took {:?}", late[25]);
     let (least, most) = (turns.iter().min().unwrap(), turns.iter().max().unwrap());
-    assert!(least * 4 > *most, "turns of each: {turns:?}");
+    assert!(least * 2 >= *most, "turns of each: {turns:?}");
 }
 
 /// The next batch of another shard.
@@ -173,6 +173,32 @@ async fn next(inbox: &Inbox, from: ShardId, event: &BufferedFile) -> Vec<u8> {
         }
         inbox.wait(event).await.unwrap();
     }
+}
+
+#[test]
+fn a_slice_is_of_all_tasks_between_two_looks_at_the_rings() {
+    run(builder(), || async {
+        let pace: Pace<Busy> = Pace::new();
+        let one = Rc::new(Busy::default());
+        timer::sleep(Duration::from_millis(1)).await;
+        pace.begin();
+        spin(Duration::from_millis(1));
+        // Another task of the same pass begins, in what is left of the slice.
+        pace.begin();
+        assert!(!pace.admits(&one));
+        assert_eq!(one.place.get(), Place::Queued);
+        pace.breathe().await;
+        // Its turn in the queue comes with the next slice.
+        assert!(!pace.admits(&one));
+        let opening = async { pace.run().await };
+        let mut opening = Box::pin(opening);
+        poll_fn(|cx| {
+            assert!(opening.as_mut().poll(cx).is_pending());
+            if one.place.get() == Place::Queued { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        assert!(pace.admits(&one));
+    });
 }
 
 /// Hangs with a receiver that does not look again before it sleeps.
