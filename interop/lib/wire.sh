@@ -7,7 +7,7 @@ from_line=1
 
 capture() {
     touch /run/tcpdump.log
-    tcpdump --immediate-mode -U -i lan -w - 'sctp or udp' 2>/run/tcpdump.log |
+    tcpdump --immediate-mode -U -i lan -w - 'sctp or udp or tcp port 3863 or tcp port 9901' 2>/run/tcpdump.log |
         tee "$OUT/capture.pcap" |
         tshark -l -r - -Y 'asap || enrp || _ws.malformed || udp.dstport == 40000' -J 'frame ip asap enrp data _ws.malformed' -T pdml 2>/run/tshark.log |
         perl lib/wire.pl >"$OUT/wire.log" &
