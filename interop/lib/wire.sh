@@ -107,7 +107,7 @@ no_malformed_message() {
     local line sender receiver
     [ -n "$capture_id" ] || return 0
     settle
-    grep malformed "$OUT/wire.log" >/run/malformed || return 0
+    grep ' malformed$' "$OUT/wire.log" >/run/malformed || return 0
     while read -r line; do
         read -r _ sender receiver _ <<<"$line"
         case "$sender $receiver" in
