@@ -14,6 +14,7 @@ install_tools() {
         PATH=$PATH:/usr/sbin:/sbin command -v "${pair%:*}" >/dev/null || need+=("${pair#*:}")
     done
     [ -e /usr/include/stdio.h ] || need+=(libc6-dev)
+    perl -MTime::HiRes -e 1 2>/dev/null || need+=(perl)
     [ "${#need[@]}" -gt 0 ] || return 0
     mkdir -p "$1/target/interop"
     (

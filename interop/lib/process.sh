@@ -66,9 +66,6 @@ during() {
 # logged NAME PATTERN [COUNT]: its output has at least COUNT lines (1) like that.
 logged() { [ "$(grep -cE -- "$2" "$OUT/$1.log" 2>/dev/null)" -ge "${3:-1}" ]; }
 
-# output NAME: what a process printed.
-output() { cat "$OUT/$1.log"; }
-
 all_still_running() {
     local name
     for name in "${!process_id[@]}"; do

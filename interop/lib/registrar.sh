@@ -2,6 +2,9 @@
 # of them, or a list by host, as rsplib,ours,ours for pr1, pr2 and pr3. What the implementations are
 # known to do differently is in expectations.sh, and nowhere else.
 
+# ASAP goes over sctp or tcp; rsplib knows only sctp.
+over=sctp
+
 # kind HOST: rsplib or ours.
 kind() {
     local kinds
@@ -23,7 +26,7 @@ registrar() {
         rsplib) command=(rspregistrar "-identifier=$(identifier "$host")" -logcolor=off -loglevel=5
             "-asap=$here:3863" "-enrp=$here:9901") ;;
         ours) command=("$INTEROP/../target/release/rserpool-registrar" --id "$(identifier "$host")"
-            --asap "sctp://$here:3863") ;;
+            --asap "$over://$here:3863") ;;
         *) fail "REGISTRAR=$REGISTRAR" ;;
     esac
     for setting; do
@@ -39,7 +42,10 @@ registrar() {
 
 takes_associations() {
     running "$1" || fail "$1's registrar ended: $(tail -1 "$OUT/$1.log")"
-    on "$1" grep -q ' 3863 ' /proc/net/sctp/eps
+    case $over in
+        sctp) on "$1" grep -q ' 3863 ' /proc/net/sctp/eps ;;
+        tcp) on "$1" ss -Htln 'sport = 3863' | grep -q . ;;
+    esac
 }
 
 rsplib_setting() {

@@ -7,7 +7,7 @@ from_line=1
 
 capture() {
     touch /run/tcpdump.log
-    tcpdump --immediate-mode -U -i lan -w - 'sctp or udp' 2>/run/tcpdump.log |
+    tcpdump --immediate-mode -U -i lan -w - 'sctp or udp or tcp port 3863 or tcp port 9901' 2>/run/tcpdump.log |
         tee "$OUT/capture.pcap" |
         tshark -l -r - -Y 'asap || enrp || _ws.malformed || udp.dstport == 40000' -J 'frame ip asap enrp data _ws.malformed' -T pdml 2>/run/tshark.log |
         perl lib/wire.pl >"$OUT/wire.log" &
@@ -107,7 +107,7 @@ no_malformed_message() {
     local line sender receiver
     [ -n "$capture_id" ] || return 0
     settle
-    grep malformed "$OUT/wire.log" >/run/malformed || return 0
+    grep ' malformed$' "$OUT/wire.log" >/run/malformed || return 0
     while read -r line; do
         read -r _ sender receiver _ <<<"$line"
         case "$sender $receiver" in
