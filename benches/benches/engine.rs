@@ -38,7 +38,7 @@ impl<F: Fn() -> Box<dyn Subject>> Lazy<F> {
 
 /// What the engine is compared with at the size of one shape.
 fn baselines(criterion: &mut Criterion, shape: Shape) {
-    let mut chase = Lazy::new(move || Box::new(Chase::new(targets::chase_row(shape).0)));
+    let mut chase = Lazy::new(move || Box::new(Chase::new(targets::working_set(shape))));
     for (operation, name) in ["dependent load", "8 independent chains"].into_iter().enumerate() {
         chase.bench(criterion, operation, &format!("{name}/pointer chase/{shape}"));
     }

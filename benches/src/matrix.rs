@@ -52,7 +52,7 @@ impl Matrix {
             if subjects.is_empty() {
                 continue;
             }
-            subjects.push(Box::new(Chase::new(targets::chase_row(shape).0)));
+            subjects.push(Box::new(Chase::new(targets::working_set(shape))));
             let rows = interleave(&mut subjects, plan, |operation, subject| {
                 chase::OPERATIONS.contains(&operation) || options.wants(operation, subject)
             });
@@ -92,6 +92,18 @@ impl Matrix {
         let judged = self.cells.iter().filter_map(|cell| cell.comparison.as_ref());
         let judged = judged.filter(|comparison| (comparison.with == "target") == targets);
         let verdicts: Vec<bool> = judged.filter_map(|comparison| comparison.pass).collect();
+        (verdicts.iter().filter(|&&pass| pass).count(), verdicts.len())
+    }
+
+    /// How many judged cells would pass if targets were not scaled to this
+    /// machine, and how many there are.
+    #[must_use]
+    pub fn passed_unscaled(&self) -> (usize, usize) {
+        let verdicts = self.cells.iter().filter_map(|cell| {
+            let comparison = cell.comparison.as_ref().filter(|it| it.pass.is_some())?;
+            Some(cell.median <= comparison.unscaled? * comparison.tolerance)
+        });
+        let verdicts: Vec<bool> = verdicts.collect();
         (verdicts.iter().filter(|&&pass| pass).count(), verdicts.len())
     }
 

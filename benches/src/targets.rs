@@ -41,13 +41,21 @@ pub const CHASE: [(usize, f64, f64); 15] = [
     (1024 << 20, 349.0, 38.0),
 ];
 
-/// The row of [`CHASE`] nearest to the working set of a shape.
+/// The working set of a shape in bytes.
 #[must_use]
-pub fn chase_row(shape: Shape) -> (usize, f64, f64) {
-    let bytes = (shape.elements() as usize * BYTES_PER_ELEMENT) as f64;
-    let distance = |row: &(usize, f64, f64)| (row.0 as f64 / bytes).ln().abs();
-    let nearest = CHASE.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-    nearest.unwrap_or(CHASE[0])
+pub const fn working_set(shape: Shape) -> usize {
+    shape.elements() as usize * BYTES_PER_ELEMENT
+}
+
+/// Nanoseconds of a dependent load and of one in eight chains in a working set
+/// of so many bytes, between the rows of [`CHASE`].
+#[must_use]
+pub fn chase_there(bytes: usize) -> (f64, f64) {
+    let above = CHASE.iter().position(|row| row.0 >= bytes).unwrap_or(CHASE.len() - 1).max(1);
+    let (low, high) = (CHASE[above - 1], CHASE[above]);
+    let share = (bytes as f64 / low.0 as f64).ln() / (high.0 as f64 / low.0 as f64).ln();
+    let between = |low: f64, high: f64| low * (high / low).powf(share.clamp(0.0, 1.0));
+    (between(low.1, high.1), between(low.2, high.2))
 }
 
 /// The policies with targets of their own; each other one is compared with
@@ -245,9 +253,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shape_is_scaled_by_the_working_set_of_its_size() {
-        let rows = Shape::ALL.map(|shape| chase_row(shape).0);
-        assert_eq!(rows, [16 << 10, 128 << 10, 2 << 20, 16 << 20, 128 << 20, 128 << 20, 128 << 20]);
+    fn a_working_set_between_two_rows_is_between_their_times() {
+        let dependent = |bytes| chase_there(bytes).0;
+        assert!((dependent(16 << 10) - 1.8).abs() < 1e-9);
+        assert!((dependent(1024 << 20) - 349.0).abs() < 1e-9);
+        // Outside the table: its ends.
+        assert!((dependent(1 << 10) - 1.8).abs() < 1e-9);
+        assert!((dependent(4096 << 20) - 349.0).abs() < 1e-9);
+        let million = dependent(working_set(Shape::new(1, 1_000_000)));
+        assert!((181.0..213.0).contains(&million), "{million}");
+        let half_way = dependent(64 << 10);
+        assert!((2.7..3.3).contains(&half_way), "{half_way}");
     }
 
     #[test]

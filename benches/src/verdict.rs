@@ -14,7 +14,9 @@ pub struct Comparison {
     pub with: String,
     /// Nanoseconds on this machine.
     pub nanoseconds: f64,
-    /// Measured over that.
+    /// The same before it was scaled to this machine.
+    pub unscaled: Option<f64>,
+    /// Measured over what it was compared with.
     pub ratio: f64,
     /// The largest ratio that passes.
     pub tolerance: f64,
@@ -66,7 +68,8 @@ impl Scale {
     /// From the medians of a pointer chase that was measured here.
     #[must_use]
     pub fn new(shape: Shape, dependent: f64, independent: f64) -> Self {
-        let (bytes, dependent_there, independent_there) = targets::chase_row(shape);
+        let bytes = targets::working_set(shape);
+        let (dependent_there, independent_there) = targets::chase_there(bytes);
         Self {
             shape: shape.to_string(),
             bytes,
@@ -90,23 +93,17 @@ pub fn judge(rows: &[Row], shape: Shape, scale: &Scale) -> Vec<Cell> {
         };
         let family = Family::of(kind).kind();
         let comparison = if family == kind {
-            targets::goal(&row.operation, shape, kind).map(|goal| {
-                let judged = !goal.estimate;
-                compare(
-                    row.median,
-                    "target",
-                    goal.nanoseconds * scale.factor,
-                    goal.tolerance,
-                    judged,
-                )
+            targets::goal(&row.operation, shape, kind).map(|goal| Comparison {
+                unscaled: Some(goal.nanoseconds),
+                ..compare(row.median, "target", goal.nanoseconds * scale.factor, goal.tolerance)
+                    .judged(!goal.estimate)
             })
         } else {
             let nearest = rows
                 .iter()
                 .find(|other| other.operation == row.operation && other.subject == name(family));
             nearest.map(|nearest| {
-                let with = format!("{family:?}");
-                compare(row.median, &with, nearest.median, targets::TOLERANCE, true)
+                compare(row.median, &format!("{family:?}"), nearest.median, targets::TOLERANCE)
             })
         };
         cells.push(Cell {
@@ -124,10 +121,16 @@ pub fn judge(rows: &[Row], shape: Shape, scale: &Scale) -> Vec<Cell> {
     cells
 }
 
-fn compare(median: f64, with: &str, nanoseconds: f64, tolerance: f64, judged: bool) -> Comparison {
+fn compare(median: f64, with: &str, nanoseconds: f64, tolerance: f64) -> Comparison {
     let ratio = median / nanoseconds;
-    let pass = judged.then_some(ratio <= tolerance);
-    Comparison { with: with.to_owned(), nanoseconds, ratio, tolerance, pass }
+    let (with, pass) = (with.to_owned(), Some(ratio <= tolerance));
+    Comparison { with, nanoseconds, unscaled: None, ratio, tolerance, pass }
+}
+
+impl Comparison {
+    fn judged(self, judged: bool) -> Self {
+        Self { pass: self.pass.filter(|_| judged), ..self }
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +153,8 @@ mod tests {
     fn targets_scale_with_the_memory_and_other_policies_follow_their_family() {
         let shape = Shape::new(1, 1000);
         // Twice as slow a memory: the target of 35 ns becomes 70.
-        let scale = Scale::new(shape, 8.6, 1.4);
+        let (dependent, independent) = targets::chase_there(targets::working_set(shape));
+        let scale = Scale::new(shape, 2.0 * dependent, independent);
         let rows = [
             row("resolve 3", "LeastUsed/1x1e3", 90.0),
             row("resolve 3", "Priority/1x1e3", 120.0),
@@ -163,6 +167,7 @@ mod tests {
         let of = |index: usize| cells[index].comparison.clone().unwrap();
         assert_eq!(cells.len(), 5);
         assert!((of(0).nanoseconds - 70.0).abs() < 1e-9);
+        assert_eq!((of(0).unscaled, of(1).unscaled), (Some(35.0), None));
         assert_eq!(of(0).pass, Some(true));
         assert_eq!((of(1).with.as_str(), of(1).nanoseconds), ("LeastUsed", 90.0));
         assert_eq!(of(1).pass, Some(false));
