@@ -39,6 +39,8 @@ pub(super) struct Association {
     pub(super) number: i32,
     pub(super) side: Side,
     pub(super) is_up: bool,
+    /// When we asked for it.
+    pub(super) asked_at: Option<Instant>,
     /// How many streams may be sent on.
     pub(super) streams: u16,
     /// Until when it has to be closed, once it is being closed.
@@ -70,6 +72,7 @@ impl Association {
             number,
             side,
             is_up: false,
+            asked_at: None,
             streams: 0,
             close_by: None,
             ended: false,

@@ -168,7 +168,7 @@ impl KernelLink {
     }
 
     /// Reads one socket until it has nothing more, or for a while.
-    fn read(&mut self, place: usize) -> io::Result<Progress> {
+    fn read(&mut self, now: Instant, place: usize) -> io::Result<Progress> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut progress = Progress::More;
         let mut result = Ok(());
@@ -181,7 +181,7 @@ impl KernelLink {
             match receive_message(bound.as_fd(), &mut buffer) {
                 Ok(received) if received.flags & MSG_NOTIFICATION != 0 => {
                     if let Some(told) = notification::read(&buffer[..received.length]) {
-                        self.notified(place, told, received.from);
+                        self.notified(now, place, told, received.from);
                     }
                 }
                 Ok(received) => self.received(place, &received, &buffer),
@@ -240,7 +240,13 @@ impl KernelLink {
         self.down(id, DownReason::Violation(violation));
     }
 
-    fn notified(&mut self, place: usize, told: Notification, from: Option<SocketAddr>) {
+    fn notified(
+        &mut self,
+        now: Instant,
+        place: usize,
+        told: Notification,
+        from: Option<SocketAddr>,
+    ) {
         match told {
             Notification::Up { association, outbound } => {
                 self.up(place, association, outbound, from);
@@ -252,8 +258,10 @@ impl KernelLink {
                 }
             }
             Notification::Lost { association, loss } => {
-                if let Some((id, _)) = self.find(place, association) {
-                    self.down(id, reason(loss));
+                if let Some((id, found)) = self.find(place, association) {
+                    let asked = found.asked_at;
+                    let reason = reason(loss, asked, now, &self.config.tuning);
+                    self.down(id, reason);
                 }
             }
             Notification::PeerShutDown { association } => {
@@ -407,14 +415,30 @@ fn info(number: i32, stream: u16, ppid: u32, flags: u16) -> Control {
     control
 }
 
-fn reason(loss: Loss) -> DownReason {
+fn reason(loss: Loss, asked: Option<Instant>, now: Instant, tuning: &Tuning) -> DownReason {
     match loss {
         Loss::Closed => DownReason::Closed,
         Loss::NotUp { refused: true } => DownReason::Refused,
-        Loss::NotUp { refused: false } => DownReason::NoAnswer,
+        Loss::NotUp { refused: false } => {
+            // An ABORT without a cause looks like silence, but comes earlier.
+            let waited = asked.map_or(Duration::MAX, |at| now.saturating_duration_since(at));
+            let early = waited < patience(tuning).mul_f64(0.9);
+            if early { DownReason::Refused } else { DownReason::NoAnswer }
+        }
         Loss::Aborted { cause } => DownReason::Aborted { cause },
         Loss::TimedOut => DownReason::TimedOut,
     }
+}
+
+/// How long the kernel asks a peer that does not answer.
+fn patience(tuning: &Tuning) -> Duration {
+    let mut timeout = tuning.rto_initial;
+    let mut total = Duration::ZERO;
+    for _ in 0..=tuning.init_retransmissions_max {
+        total += timeout;
+        timeout = (timeout * 2).min(tuning.rto_max);
+    }
+    total
 }
 
 impl Link for KernelLink {
@@ -425,7 +449,7 @@ impl Link for KernelLink {
     fn poll(&mut self, now: Instant, events: &mut Vec<Event>) -> io::Result<Progress> {
         let mut progress = Progress::Idle;
         for place in 0..self.sockets.len() {
-            if self.read(place)? == Progress::More {
+            if self.read(now, place)? == Progress::More {
                 progress = Progress::More;
             }
         }
@@ -444,7 +468,7 @@ impl Link for KernelLink {
 
     fn connect(
         &mut self,
-        _now: Instant,
+        now: Instant,
         to: &[IpAddr],
         port: u16,
         local_port: Option<u16>,
@@ -465,7 +489,11 @@ impl Link for KernelLink {
         };
         let bound = self.socket(place).map_err(ConnectError::System)?;
         match options::connect(bound.as_fd(), to, port) {
-            Ok(number) => Ok(self.insert(Association::new(place, number, Side::Connected))),
+            Ok(number) => {
+                let mut association = Association::new(place, number, Side::Connected);
+                association.asked_at = Some(now);
+                Ok(self.insert(association))
+            }
             Err(error) => {
                 if found.is_none() {
                     self.sockets[place] = None;
