@@ -31,21 +31,30 @@ fn builder() -> LocalExecutorBuilder {
     LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 << 10)
 }
 
-/// Runs a future on an executor of its own; fails if it hangs.
+/// Runs a future on an executor of its own, watched as those of a registrar
+/// are: glommio may park any of them. Fails if it hangs.
 fn run<F, T>(builder: LocalExecutorBuilder, work: impl FnOnce() -> F + Send + 'static) -> T
 where
     F: Future<Output = T> + 'static,
     T: Send + 'static,
 {
     let (done, is_done) = mpsc::channel();
+    let heart = Arc::new(Heart::default());
+    let watchdog = Watchdog::start(vec![Arc::clone(&heart)]).unwrap();
     let thread = builder.spawn(move || async move {
+        let beating = Arc::clone(&heart);
+        let beat = glommio::spawn_local(async move { beating.beat().await }).detach();
         let result = work().await;
+        heart.stop();
+        beat.await;
         done.send(()).unwrap();
         result
     });
     let thread: ExecutorJoinHandle<T> = thread.unwrap();
     assert_ne!(is_done.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Timeout), "it hangs");
-    thread.join().unwrap()
+    let result = thread.join().unwrap();
+    drop(watchdog);
+    result
 }
 
 fn spin(time: Duration) {
