@@ -11,7 +11,7 @@ use crate::slab::{Slab, Vacant};
 
 const ENTRIES: usize = 15;
 /// A split follows when there are more entries a bucket than this.
-const LOAD: u32 = 9;
+const LOAD: u32 = 10;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]

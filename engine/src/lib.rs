@@ -23,6 +23,7 @@ mod ring;
 mod roster;
 mod shard_map;
 mod slab;
+mod sorted;
 mod time;
 pub mod tree;
 mod wheel;

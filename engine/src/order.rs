@@ -14,21 +14,10 @@ use crate::policy::weighted_round_robin::Turn;
 use crate::policy::{Family, Standing};
 use crate::ring::{Blocks, Ring};
 use crate::slab::Slab;
-use crate::tree::{Nodes, Rank, Tree};
+use crate::sorted::{self, Sorted};
 
 /// Where selected elements go.
 pub(crate) type Selected = SmallVec<[ElementKey; 16]>;
-
-/// A tree and what its ranks are made from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sorted {
-    pub(crate) tree: Tree,
-    /// The sequence of the next element that goes behind its equals.
-    sequence: u64,
-    /// Of turns: the present time, which is that of the earliest turn of all
-    /// when the latest was had. Nobody's turn is before it.
-    time: u64,
-}
 
 /// How far beyond the present an element may have its next turn: well within
 /// what ranks can compare.
@@ -38,38 +27,43 @@ const AHEAD_MAX: u64 = 1 << 60;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Order {
     Circle(Ring),
-    Sorted { sorted: Sorted, degrades: bool },
-    Turns(Sorted),
-    Lots { lots: Lots, degrades: bool },
+    Sorted {
+        sorted: Sorted,
+        degrades: bool,
+    },
+    /// By the time of the next turn.
+    Turns {
+        sorted: Sorted,
+        /// The present time, which is that of the earliest turn of all when
+        /// the latest was had. Nobody's turn is before it.
+        time: u64,
+    },
+    Lots {
+        lots: Lots,
+        degrades: bool,
+    },
 }
 
 impl Order {
     pub(crate) const fn new(kind: PolicyKind) -> Self {
-        let sorted = Sorted { tree: Tree::EMPTY, sequence: 0, time: 0 };
+        let sorted = Sorted::EMPTY;
         let degrades = kind.degrades();
         match kind.family() {
             Family::Circle => Self::Circle(Ring::EMPTY),
             Family::Sorted => Self::Sorted { sorted, degrades },
-            Family::Turns => Self::Turns(sorted),
+            Family::Turns => Self::Turns { sorted, time: 0 },
             Family::EqualLots => Self::Lots { lots: Lots::new(true), degrades },
             Family::Lots => Self::Lots { lots: Lots::new(false), degrades },
         }
     }
 }
 
-impl Sorted {
-    const fn next_sequence(&mut self) -> u64 {
-        self.sequence += 1;
-        self.sequence
-    }
-}
-
 /// What the orders of all pools share.
 #[derive(Debug)]
 pub(crate) struct Orders {
-    pub(crate) nodes: Nodes<()>,
+    pub(crate) sorted: sorted::Blocks,
     pub(crate) blocks: Blocks,
-    /// Where an element of a circle or of lots is.
+    /// Where an element is in the structure of its pool's policy.
     pub(crate) places: Paged<u32>,
     pub(crate) words: Arena<u32>,
     pub(crate) urn: Urn,
@@ -78,7 +72,7 @@ pub(crate) struct Orders {
 impl Orders {
     pub(crate) fn for_slots(slots: u32, seed: u64) -> Self {
         Self {
-            nodes: Nodes::new(slots),
+            sorted: sorted::Blocks::for_slots(slots),
             blocks: Slab::for_slots(slots),
             places: Paged::for_slots(slots),
             words: Arena::new(),
@@ -97,21 +91,19 @@ impl Orders {
         match (order, standing) {
             (Order::Circle(ring), _) => ring.insert(&mut self.blocks, &mut self.places, key),
             (Order::Sorted { sorted, .. }, Standing::Key(value)) => {
-                let rank = Rank::new(value.into(), sorted.next_sequence());
-                self.nodes.insert(&mut sorted.tree, key.index, rank, key.generation, ());
+                sorted.insert(&mut self.sorted, &mut self.places, key, value.into());
             }
-            (Order::Turns(sorted), Standing::Turns(weight)) if weight > 0 => {
-                let turn = Turn::new(sorted.time, weight);
+            (Order::Turns { sorted, time }, Standing::Turns(weight)) if weight > 0 => {
+                let turn = Turn::new(*time, weight);
                 element.second = turn.passed;
-                let rank = Rank::new(turn.time, sorted.next_sequence());
-                self.nodes.insert(&mut sorted.tree, key.index, rank, key.generation, ());
+                sorted.insert(&mut self.sorted, &mut self.places, key, turn.time);
             }
             (Order::Lots { lots, .. }, Standing::Weight(weight)) if weight > 0 => {
                 let lot = Lot { key, weight };
                 lots.insert(&mut self.urn, &mut self.words, &mut self.places, lot);
             }
             // Drained.
-            (Order::Sorted { .. } | Order::Turns(_) | Order::Lots { .. }, _) => return,
+            (Order::Sorted { .. } | Order::Turns { .. } | Order::Lots { .. }, _) => return,
         }
         element.set(Flag::Linked);
     }
@@ -124,8 +116,8 @@ impl Orders {
         element.clear(Flag::Linked);
         match order {
             Order::Circle(ring) => ring.remove(&mut self.blocks, &mut self.places, slot),
-            Order::Sorted { sorted, .. } | Order::Turns(sorted) => {
-                self.nodes.remove(&mut sorted.tree, slot);
+            Order::Sorted { sorted, .. } | Order::Turns { sorted, .. } => {
+                sorted.remove(&mut self.sorted, &mut self.places, slot);
             }
             Order::Lots { lots, .. } => {
                 lots.remove(&mut self.urn, &mut self.words, &mut self.places, slot);
@@ -150,31 +142,33 @@ impl Orders {
         match (&mut *order, standing) {
             (Order::Circle(_), _) => {}
             (Order::Sorted { sorted, .. }, Standing::Key(value)) => {
-                let rank = self.nodes.rank(slot);
-                let sequence = if is_changed { sorted.next_sequence() } else { rank.sequence };
                 // Also with unchanged values: a degradation ends.
-                if is_changed || rank.key != u64::from(value) {
-                    let rank = Rank::new(value.into(), sequence);
-                    self.nodes.change(&mut sorted.tree, slot, rank);
+                if is_changed || self.key(slot) != u64::from(value) {
+                    sorted.change(&mut self.sorted, &mut self.places, slot, value.into());
                 }
             }
-            (Order::Turns(sorted), Standing::Turns(weight)) if is_linked && weight > 0 => {
+            (Order::Turns { sorted, time }, Standing::Turns(weight)) if is_linked && weight > 0 => {
                 if is_changed {
-                    let turn = Turn { time: self.nodes.rank(slot).key, passed: element.second };
-                    let turn = turn.scaled(sorted.time, before, weight);
+                    let turn = Turn { time: self.key(slot), passed: element.second };
+                    let turn = turn.scaled(*time, before, weight);
                     element.second = turn.passed;
-                    let rank = Rank::new(turn.time, sorted.next_sequence());
-                    self.nodes.change(&mut sorted.tree, slot, rank);
+                    sorted.change(&mut self.sorted, &mut self.places, slot, turn.time);
                 }
             }
             (Order::Lots { lots, .. }, Standing::Weight(weight)) if is_linked && weight > 0 => {
                 self.reweigh(lots, key, weight);
             }
-            (Order::Sorted { .. } | Order::Turns(_) | Order::Lots { .. }, _) => {
+            (Order::Sorted { .. } | Order::Turns { .. } | Order::Lots { .. }, _) => {
                 self.unlink(order, element, slot);
                 self.link(order, element, key, standing);
             }
         }
+    }
+
+    /// The key of an element of a sorted order.
+    #[inline]
+    fn key(&self, slot: u32) -> u64 {
+        Sorted::key(&self.sorted, &self.places, slot)
     }
 
     fn reweigh(&mut self, lots: &mut Lots, key: ElementKey, weight: u32) {
@@ -216,13 +210,8 @@ impl Orders {
                 let mut ring = *ring;
                 ring.select(&self.blocks, items, 0, |key| into.push(key));
             }
-            Order::Sorted { sorted, .. } | Order::Turns(sorted) => {
-                let mut at = sorted.tree.first();
-                for left in (0..items).rev() {
-                    let Some(slot) = at else { break };
-                    into.push(ElementKey { index: slot, generation: self.nodes.tag(slot) });
-                    at = if left == 0 { None } else { self.nodes.next(slot) };
-                }
+            Order::Sorted { sorted, .. } | Order::Turns { sorted, .. } => {
+                sorted.list(&self.sorted, items, |key| into.push(key));
             }
             Order::Lots { lots, .. } => {
                 let (urn, words, places) = (&mut self.urn, &mut self.words, &mut self.places);
@@ -243,25 +232,21 @@ impl Orders {
         match order {
             Order::Circle(ring) => ring.pass(&self.blocks, &self.places, slot),
             Order::Sorted { sorted, degrades } => {
-                let value = self.nodes.rank(slot).key;
+                let value = self.key(slot);
                 let step = if *degrades { elements[slot].second } else { 0 };
                 let value = (value + u64::from(step)).min(u32::MAX.into());
-                let rank = Rank::new(value, sorted.next_sequence());
-                self.nodes.change(&mut sorted.tree, slot, rank);
+                sorted.change(&mut self.sorted, &mut self.places, slot, value);
             }
-            Order::Turns(sorted) => {
-                if let Some(first) = sorted.tree.first() {
-                    sorted.time = self.nodes.rank(first).key;
-                }
+            Order::Turns { sorted, time } => {
+                *time = sorted.first_key(&self.sorted).unwrap_or(*time);
                 let element = &mut elements[slot];
-                let mut turn = Turn { time: self.nodes.rank(slot).key, passed: element.second };
+                let mut turn = Turn { time: self.key(slot), passed: element.second };
                 // Who is chosen out of turn does not run away from the others.
-                if turn.time.wrapping_sub(sorted.time) < AHEAD_MAX {
+                if turn.time.wrapping_sub(*time) < AHEAD_MAX {
                     turn = turn.next(element.first);
                     element.second = turn.passed;
                 }
-                let rank = Rank::new(turn.time, sorted.next_sequence());
-                self.nodes.change(&mut sorted.tree, slot, rank);
+                sorted.change(&mut self.sorted, &mut self.places, slot, turn.time);
             }
             Order::Lots { lots, degrades } => {
                 if *degrades {

@@ -1,5 +1,5 @@
 //! Arrays that grow by pages: an entry never moves, growth copies nothing,
-//! and a page nobody wrote to does not exist.
+//! and what nobody wrote to is not resident.
 
 use core::fmt;
 use core::ops::{Index, IndexMut};
@@ -18,17 +18,19 @@ pub(crate) const fn narrow(index: usize) -> u32 {
 /// eight bits above carry hash tags and flags.
 pub(crate) const SLOTS_MAX: u32 = (1 << 24) - 1;
 
-const PAGE_BITS: u32 = 9;
+const PAGE_BITS: u32 = 12;
 const PAGE: usize = 1 << PAGE_BITS;
 
 /// An array of `T`, addressed by slot.
 pub(crate) struct Paged<T> {
-    pages: Vec<Option<Box<[T; PAGE]>>>,
+    /// A page is empty, or filled as far as it was used: its memory is taken
+    /// as a whole, but becomes resident step by step.
+    pages: Vec<Vec<T>>,
 }
 
 impl<T: Copy + Default> Paged<T> {
     /// An empty array. The table of its pages is reserved for `slots` slots,
-    /// so that it never has to be copied; reserved is not yet resident.
+    /// so that it never has to be copied.
     pub(crate) fn for_slots(slots: u32) -> Self {
         Self { pages: Vec::with_capacity((slots >> PAGE_BITS) as usize + 1) }
     }
@@ -36,21 +38,22 @@ impl<T: Copy + Default> Paged<T> {
     /// Makes sure that `slot` can be written.
     #[inline]
     pub(crate) fn reserve(&mut self, slot: u32) {
-        let page = (slot >> PAGE_BITS) as usize;
-        if self.pages.get(page).is_none_or(Option::is_none) {
-            self.add(page);
+        let (page, index) = ((slot >> PAGE_BITS) as usize, slot as usize % PAGE);
+        if self.pages.get(page).is_none_or(|page| page.len() <= index) {
+            self.extend(page, index + 1);
         }
     }
 
-    #[cold]
-    fn add(&mut self, page: usize) {
+    #[inline(never)]
+    fn extend(&mut self, page: usize, len: usize) {
         if page >= self.pages.len() {
-            self.pages.resize_with(page + 1, || None);
+            self.pages.resize_with(page + 1, Vec::new);
         }
-        let Ok(fresh) = vec![T::default(); PAGE].into_boxed_slice().try_into() else {
-            unreachable!("a page has PAGE entries")
-        };
-        self.pages[page] = Some(fresh);
+        let page = &mut self.pages[page];
+        if page.capacity() == 0 {
+            page.reserve_exact(PAGE);
+        }
+        page.resize(len, T::default());
     }
 }
 
@@ -59,26 +62,15 @@ impl<T> Index<u32> for Paged<T> {
 
     #[inline]
     fn index(&self, slot: u32) -> &T {
-        match &self.pages[(slot >> PAGE_BITS) as usize] {
-            Some(page) => &page[slot as usize % PAGE],
-            None => absent(),
-        }
+        &self.pages[(slot >> PAGE_BITS) as usize][slot as usize % PAGE]
     }
 }
 
 impl<T> IndexMut<u32> for Paged<T> {
     #[inline]
     fn index_mut(&mut self, slot: u32) -> &mut T {
-        match &mut self.pages[(slot >> PAGE_BITS) as usize] {
-            Some(page) => &mut page[slot as usize % PAGE],
-            None => absent(),
-        }
+        &mut self.pages[(slot >> PAGE_BITS) as usize][slot as usize % PAGE]
     }
-}
-
-#[cold]
-fn absent() -> ! {
-    unreachable!("a slot in use has its page")
 }
 
 impl<T> fmt::Debug for Paged<T> {

@@ -1,28 +1,27 @@
-//! Red-black trees of slots: the order of every sorted policy.
+//! Red-black trees: the order of every sorted policy.
 //!
-//! The nodes of many trees are in one arena, addressed by the slot of what
-//! they order, with `u32` links and the rank inside the node: a comparison
-//! touches the node and nothing else. A [`Tree`] caches its first and its last
-//! node, so that finding the best element costs nothing and an element that
-//! goes behind all others is attached without a descent. A node whose new rank
-//! keeps its place is overwritten where it is.
+//! The nodes of many trees are in one arena, addressed by slot, with `u32`
+//! links and the key inside the node: a comparison touches the node and
+//! nothing else. A [`Tree`] caches its first and its last node, so that
+//! finding the best costs nothing and what goes behind all others is attached
+//! without a descent. A node whose new key keeps its place is overwritten
+//! where it is. Equal keys stand in the order in which they came.
 //!
 //! An [`Augment`] adds a value to each node that is computed from its own and
 //! its children's, such as the [`WeightSum`] that makes a weighted random
-//! choice a descent. The plain tree is the same code with an empty value.
-//!
-//! A linked rank changes by [`Nodes::change`] only.
+//! choice a descent. A plain value is the same with nothing to compute.
 //!
 //! ```
-//! use rserpool_engine::tree::{Nodes, Rank, Tree};
+//! use rserpool_engine::tree::{Nodes, Tree};
 //!
 //! let (mut nodes, mut tree) = (Nodes::<()>::new(16), Tree::EMPTY);
 //! for (slot, load) in [(0, 30), (1, 10), (2, 20)] {
-//!     nodes.insert(&mut tree, slot, Rank::new(load, slot.into()), 0, ());
+//!     nodes.insert(&mut tree, slot, load, ());
 //! }
 //! assert_eq!(tree.first(), Some(1));
-//! nodes.change(&mut tree, 1, Rank::new(40, 3));
+//! nodes.change(&mut tree, 1, 20);
 //! assert_eq!(tree.first(), Some(2));
+//! assert_eq!(nodes.next(2), Some(1));
 //! ```
 
 use crate::paged::Paged;
@@ -31,50 +30,27 @@ use crate::paged::Paged;
 const NIL: u32 = u32::MAX >> 1;
 const RED: u32 = 1 << 31;
 
-/// Where a node stands: by key, equal keys by sequence.
+/// Whether one key comes before another.
 ///
 /// Keys compare as numbers on a circle, so that keys that only grow may wrap:
 /// all keys of one tree lie within 2^63 of each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rank {
-    /// What is ordered by.
-    pub key: u64,
-    /// What orders equal keys. No two nodes of a tree have both equal.
-    pub sequence: u64,
+#[inline]
+#[must_use]
+pub const fn is_before(key: u64, other: u64) -> bool {
+    key.wrapping_sub(other).cast_signed() < 0
 }
 
-impl Rank {
-    /// A rank.
-    #[must_use]
-    pub const fn new(key: u64, sequence: u64) -> Self {
-        Self { key, sequence }
-    }
-
-    /// Whether this rank comes before the other.
-    #[inline]
-    #[must_use]
-    pub const fn is_before(self, other: Self) -> bool {
-        let distance = self.key.wrapping_sub(other.key).cast_signed();
-        // Without branches: the outcome is as unpredictable as the keys.
-        (distance < 0) | (distance == 0) & (self.sequence < other.sequence)
-    }
-}
-
-/// A value of a node that depends on those below it.
+/// A value of a node, which may depend on those below it.
 pub trait Augment: Copy + Default + PartialEq + core::fmt::Debug {
     /// Whether there is anything to compute.
-    const ACTIVE: bool;
-
-    /// Computes the value from the node's own part and its children's values.
-    fn refresh(&mut self, left: Option<&Self>, right: Option<&Self>);
-}
-
-impl Augment for () {
     const ACTIVE: bool = false;
 
+    /// Computes the value from the node's own part and its children's values.
     #[inline]
-    fn refresh(&mut self, _: Option<&Self>, _: Option<&Self>) {}
+    fn refresh(&mut self, _left: Option<&Self>, _right: Option<&Self>) {}
 }
+
+impl Augment for () {}
 
 /// A weight, and the sum of the weights of a node and all below it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,21 +78,20 @@ impl Augment for WeightSum {
 }
 
 #[derive(Clone, Copy)]
-#[repr(C, align(32))]
+#[repr(C)]
 struct Node<A> {
-    rank: Rank,
+    key: u64,
     child: [u32; 2],
     /// The parent, and the color.
     up: u32,
-    tag: u32,
-    augment: A,
+    value: A,
 }
 
-const _: () = assert!(size_of::<Node<()>>() == 32);
+const _: () = assert!(size_of::<Node<()>>() == 24);
 
 impl<A: Default> Default for Node<A> {
     fn default() -> Self {
-        Self { rank: Rank::new(0, 0), child: [NIL; 2], up: NIL, tag: 0, augment: A::default() }
+        Self { key: 0, child: [NIL; 2], up: NIL, value: A::default() }
     }
 }
 
@@ -126,6 +101,7 @@ pub struct Tree {
     root: u32,
     first: u32,
     last: u32,
+    len: u32,
 }
 
 const fn some(node: u32) -> Option<u32> {
@@ -134,7 +110,7 @@ const fn some(node: u32) -> Option<u32> {
 
 impl Tree {
     /// A tree without nodes.
-    pub const EMPTY: Self = Self { root: NIL, first: NIL, last: NIL };
+    pub const EMPTY: Self = Self { root: NIL, first: NIL, last: NIL, len: 0 };
 
     /// Whether it has no nodes.
     #[inline]
@@ -143,14 +119,21 @@ impl Tree {
         self.root == NIL
     }
 
-    /// The slot of the lowest rank.
+    /// The number of its nodes.
+    #[inline]
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// The slot of the lowest key.
     #[inline]
     #[must_use]
     pub const fn first(&self) -> Option<u32> {
         some(self.first)
     }
 
-    /// The slot of the highest rank.
+    /// The slot of the highest key.
     #[inline]
     #[must_use]
     pub const fn last(&self) -> Option<u32> {
@@ -172,18 +155,38 @@ impl<A: Augment> Nodes<A> {
         Self { nodes: Paged::for_slots(slots) }
     }
 
-    /// The rank of a linked slot.
+    /// The key of a linked slot.
     #[inline]
     #[must_use]
-    pub fn rank(&self, slot: u32) -> Rank {
-        self.nodes[slot].rank
+    pub fn key(&self, slot: u32) -> u64 {
+        self.nodes[slot].key
     }
 
-    /// What was given with a linked slot.
+    /// The value of a slot.
     #[inline]
     #[must_use]
-    pub fn tag(&self, slot: u32) -> u32 {
-        self.nodes[slot].tag
+    pub fn value(&self, slot: u32) -> &A {
+        &self.nodes[slot].value
+    }
+
+    /// Gives a linked slot another value and refreshes those above.
+    #[inline]
+    pub fn set_value(&mut self, slot: u32, value: A) {
+        self.nodes[slot].value = value;
+        self.refresh_up(slot);
+    }
+
+    /// The value of a slot, of a kind from which nothing is computed.
+    #[inline]
+    pub(crate) fn value_mut(&mut self, slot: u32) -> &mut A {
+        debug_assert!(!A::ACTIVE, "a computed value changes with those above");
+        &mut self.nodes[slot].value
+    }
+
+    /// Overwrites the key of a linked slot with one that keeps its place.
+    #[inline]
+    pub(crate) fn set_key(&mut self, slot: u32, key: u64) {
+        self.nodes[slot].key = key;
     }
 
     /// The slot after this one.
@@ -252,52 +255,91 @@ impl<A: Augment> Nodes<A> {
         self.nodes[node].up &= !RED;
     }
 
-    /// Links a slot that is in no tree. Its `tag` is kept and given back.
-    pub fn insert(&mut self, tree: &mut Tree, slot: u32, rank: Rank, tag: u32, augment: A) {
+    /// Links a slot that is in no tree, behind those of the same key.
+    #[inline]
+    pub fn insert(&mut self, tree: &mut Tree, slot: u32, key: u64, value: A) {
         self.nodes.reserve(slot);
-        let node = &mut self.nodes[slot];
-        (node.tag, node.augment) = (tag, augment);
-        self.link(tree, slot, rank, tree.root);
+        self.nodes[slot].value = value;
+        self.link(tree, slot, key, tree.root);
+    }
+
+    /// Links a slot that is in no tree behind one that is. The key must not be
+    /// before that of `at`, nor behind that of the next.
+    pub fn insert_after(&mut self, tree: &mut Tree, at: u32, slot: u32, key: u64, value: A) {
+        self.nodes.reserve(slot);
+        self.nodes[slot].value = value;
+        if tree.last == at {
+            tree.last = slot;
+        }
+        match self.nodes[at].child[1] {
+            NIL => self.attach(tree, slot, key, at, 1),
+            right => {
+                let next = self.end(right, 0);
+                self.attach(tree, slot, key, next, 0);
+            }
+        }
+    }
+
+    /// The last slot whose key is not behind this one.
+    #[inline]
+    #[must_use]
+    pub fn last_not_after(&self, tree: &Tree, key: u64) -> Option<u32> {
+        let (mut at, mut found) = (tree.root, NIL);
+        while at != NIL {
+            let node = &self.nodes[at];
+            let follows = !is_before(key, node.key);
+            found = if follows { at } else { found };
+            at = node.child[usize::from(follows)];
+        }
+        some(found)
     }
 
     /// Links a node whose place is below `start`, unless it is at an end.
-    fn link(&mut self, tree: &mut Tree, slot: u32, rank: Rank, start: u32) {
+    fn link(&mut self, tree: &mut Tree, slot: u32, key: u64, start: u32) {
         if tree.is_empty() {
-            *tree = Tree { root: slot, first: slot, last: slot };
-            self.place(slot, rank, NIL);
+            *tree = Tree { root: slot, first: slot, last: slot, len: 1 };
+            let node = &mut self.nodes[slot];
+            (node.key, node.child, node.up) = (key, [NIL; 2], NIL);
+            self.refresh(slot);
             return;
         }
-        let (parent, side) = if !rank.is_before(self.nodes[tree.last].rank) {
+        let (parent, side) = if !is_before(key, self.nodes[tree.last].key) {
             (core::mem::replace(&mut tree.last, slot), 1)
-        } else if rank.is_before(self.nodes[tree.first].rank) {
+        } else if is_before(key, self.nodes[tree.first].key) {
             (core::mem::replace(&mut tree.first, slot), 0)
         } else {
-            self.descend(start, rank)
+            self.descend(start, key)
         };
-        self.place(slot, rank, parent | RED);
-        self.nodes[parent].child[side] = slot;
-        self.refresh_up(parent);
-        self.rebalance_insertion(tree, slot);
+        self.attach(tree, slot, key, parent, side);
+    }
+
+    /// Makes a node a child of one that has none on this side.
+    fn attach(&mut self, tree: &mut Tree, slot: u32, key: u64, parent: u32, side: usize) {
+        tree.len += 1;
+        let node = &mut self.nodes[slot];
+        (node.key, node.child, node.up) = (key, [NIL; 2], parent | RED);
+        let above = &mut self.nodes[parent];
+        above.child[side] = slot;
+        let is_red = above.up & RED != 0;
+        self.refresh_up(slot);
+        if is_red {
+            self.rebalance_insertion(tree, slot, parent);
+        }
     }
 
     #[inline]
-    fn descend(&self, start: u32, rank: Rank) -> (u32, usize) {
+    fn descend(&self, start: u32, key: u64) -> (u32, usize) {
         let mut at = start;
         loop {
             let node = &self.nodes[at];
-            let side = usize::from(!rank.is_before(node.rank));
+            // Without a branch: the side is as unpredictable as the keys.
+            let side = usize::from(!is_before(key, node.key));
             let child = node.child[side];
             if child == NIL {
                 return (at, side);
             }
             at = child;
         }
-    }
-
-    fn place(&mut self, slot: u32, rank: Rank, up: u32) {
-        let node = &mut self.nodes[slot];
-        (node.rank, node.child, node.up) = (rank, [NIL; 2], up);
-        node.augment.refresh(None, None);
     }
 
     /// Unlinks a slot.
@@ -308,100 +350,122 @@ impl<A: Augment> Nodes<A> {
         if tree.last == slot {
             tree.last = self.neighbor(slot, 0);
         }
-        let [left, right] = self.nodes[slot].child;
-        let was_red;
-        let (child, parent);
+        let Node { child: [left, right], up, .. } = self.nodes[slot];
+        tree.len -= 1;
+        let above = up & !RED;
         if left == NIL || right == NIL {
-            was_red = self.is_red(slot);
-            child = if left == NIL { right } else { left };
-            parent = self.parent(slot);
-            self.replace(tree, parent, slot, child);
-        } else {
-            // The next node takes the place; it has no left child.
-            let next = self.end(right, 0);
-            was_red = self.is_red(next);
-            child = self.nodes[next].child[1];
-            if next == right {
-                parent = next;
-            } else {
-                parent = self.parent(next);
-                self.nodes[parent].child[0] = child;
-                if child != NIL {
-                    self.set_parent(child, parent);
-                }
-                self.nodes[next].child[1] = right;
-                self.set_parent(right, next);
+            let child = if left == NIL { right } else { left };
+            self.hang(tree, above, slot, child);
+            self.refresh_up(above);
+            if child != NIL {
+                // An only child is red, and its parent black.
+                self.set_black(child);
+            } else if up & RED == 0 && above != NIL {
+                self.rebalance_removal(tree, NIL, above);
             }
-            self.nodes[next].child[0] = left;
-            self.set_parent(left, next);
-            let above = self.parent(slot);
-            self.nodes[next].up = self.nodes[slot].up;
-            self.replace(tree, above, slot, next);
+            return;
+        }
+        // The next node takes the place; it has no left child.
+        let next = self.end(right, 0);
+        let Node { child: [_, child], up: next_up, .. } = self.nodes[next];
+        let parent = if next == right {
+            next
+        } else {
+            let parent = next_up & !RED;
+            self.nodes[parent].child[0] = child;
+            self.nodes[next].child[1] = right;
+            self.set_parent(right, next);
+            parent
+        };
+        let node = &mut self.nodes[next];
+        node.child[0] = left;
+        node.up = up;
+        self.set_parent(left, next);
+        self.hang(tree, above, slot, next);
+        if child != NIL {
+            // An only child is red: it becomes black.
+            self.nodes[child].up = parent;
         }
         self.refresh_up(parent);
-        if !was_red {
-            self.rebalance_removal(tree, child, parent);
+        if child == NIL && next_up & RED == 0 {
+            self.rebalance_removal(tree, NIL, parent);
         }
     }
 
-    /// Puts `new` (or nothing) where `old` hangs on its parent.
-    fn replace(&mut self, tree: &mut Tree, parent: u32, old: u32, new: u32) {
+    /// Hangs `new` (or nothing) where `old` hung on its parent.
+    #[inline]
+    fn hang(&mut self, tree: &mut Tree, parent: u32, old: u32, new: u32) {
         if parent == NIL {
             tree.root = new;
         } else {
-            let side = usize::from(self.nodes[parent].child[1] == old);
-            self.nodes[parent].child[side] = new;
+            let node = &mut self.nodes[parent];
+            let side = usize::from(node.child[1] == old);
+            node.child[side] = new;
         }
         if new != NIL {
             self.set_parent(new, parent);
         }
     }
 
-    /// Gives a linked slot another rank.
-    pub fn change(&mut self, tree: &mut Tree, slot: u32, rank: Rank) {
-        let next = if tree.last == slot { NIL } else { self.neighbor(slot, 1) };
-        if next == NIL || rank.is_before(self.nodes[next].rank) {
-            let fits = tree.first == slot || {
-                let previous = self.neighbor(slot, 0);
-                self.nodes[previous].rank.is_before(rank)
-            };
-            if fits {
-                self.nodes[slot].rank = rank;
-                return;
-            }
+    /// Gives a linked slot another key, and its place behind those that have
+    /// this key.
+    pub fn change(&mut self, tree: &mut Tree, slot: u32, key: u64) {
+        if self.fits(tree, slot, key) {
+            self.nodes[slot].key = key;
+            return;
         }
         let was_first = tree.first == slot;
         self.remove(tree, slot);
-        // What was first most often goes a short way: look from there.
-        let start = if was_first { self.above_first(tree, rank) } else { tree.root };
-        self.link(tree, slot, rank, start);
+        // What was first most often goes to the end or a short way.
+        let start = if was_first && is_before(key, self.nodes[tree.last].key) {
+            self.above_first(tree, key)
+        } else {
+            tree.root
+        };
+        self.link(tree, slot, key, start);
     }
 
-    /// Climbs from the first node to one below which the rank has its place.
-    fn above_first(&self, tree: &Tree, rank: Rank) -> u32 {
+    /// Whether a key keeps the place of a linked slot.
+    #[inline]
+    fn fits(&self, tree: &Tree, slot: u32, key: u64) -> bool {
+        let Node { child: [left, right], up, .. } = self.nodes[slot];
+        let parent = up & !RED;
+        // Nearly all that do not fit are found out by these three, which are
+        // needed anyway.
+        if parent != NIL {
+            let above = &self.nodes[parent];
+            if (above.child[0] == slot) != is_before(key, above.key) {
+                return false;
+            }
+        }
+        if left != NIL && is_before(key, self.nodes[left].key)
+            || right != NIL && !is_before(key, self.nodes[right].key)
+        {
+            return false;
+        }
+        (tree.first == slot || !is_before(key, self.nodes[self.neighbor(slot, 0)].key))
+            && (tree.last == slot || is_before(key, self.nodes[self.neighbor(slot, 1)].key))
+    }
+
+    /// Climbs from the first node to one below which the key has its place.
+    fn above_first(&self, tree: &Tree, key: u64) -> u32 {
         let mut at = tree.first;
         loop {
             let up = self.parent(at);
-            if up == NIL || rank.is_before(self.nodes[up].rank) {
+            if up == NIL || is_before(key, self.nodes[up].key) {
                 return at;
             }
             at = up;
         }
     }
 
-    /// Gives a linked slot another value of its own and refreshes those above.
-    pub fn set_augment(&mut self, slot: u32, augment: A) {
-        self.nodes[slot].augment = augment;
-        self.refresh_up(slot);
-    }
-
     #[inline]
     fn refresh(&mut self, node: u32) {
         if A::ACTIVE {
             let [left, right] = self.nodes[node].child;
-            let value = |child| (child != NIL).then(|| self.nodes[child].augment);
+            let value = |child| (child != NIL).then(|| self.nodes[child].value);
             let (left, right) = (value(left), value(right));
-            self.nodes[node].augment.refresh(left.as_ref(), right.as_ref());
+            self.nodes[node].value.refresh(left.as_ref(), right.as_ref());
         }
     }
 
@@ -426,44 +490,53 @@ impl<A: Augment> Nodes<A> {
     ///     /  \           /  \
     ///    b    c         a    b
     /// ```
+    #[inline]
     fn rotate(&mut self, tree: &mut Tree, node: u32, side: usize) {
-        let riser = self.nodes[node].child[1 - side];
-        let between = self.nodes[riser].child[side];
-        let parent = self.parent(node);
-        self.nodes[node].child[1 - side] = between;
+        let Node { child, up, .. } = self.nodes[node];
+        let (riser, parent) = (child[1 - side], up & !RED);
+        let risen = &mut self.nodes[riser];
+        let between = core::mem::replace(&mut risen.child[side], node);
+        risen.up = risen.up & RED | parent;
+        let fallen = &mut self.nodes[node];
+        fallen.child[1 - side] = between;
+        fallen.up = up & RED | riser;
         if between != NIL {
             self.set_parent(between, node);
         }
-        self.replace(tree, parent, node, riser);
-        self.nodes[riser].child[side] = node;
-        self.set_parent(node, riser);
+        if parent == NIL {
+            tree.root = riser;
+        } else {
+            let above = &mut self.nodes[parent];
+            let side = usize::from(above.child[1] == node);
+            above.child[side] = riser;
+        }
         self.refresh(node);
         self.refresh(riser);
     }
 
-    /// Restores "no red node has a red parent" from a new red leaf upwards.
-    fn rebalance_insertion(&mut self, tree: &mut Tree, slot: u32) {
-        let mut node = slot;
+    /// Restores "no red node has a red parent" from a new red leaf with a red
+    /// parent upwards.
+    fn rebalance_insertion(&mut self, tree: &mut Tree, slot: u32, parent: u32) {
+        let (mut node, mut parent) = (slot, parent);
         loop {
-            // Loop invariant: `node` is red, and nothing but it and its parent
-            // may be wrong.
-            let mut parent = self.parent(node);
-            if parent == NIL {
-                self.set_black(node);
-                return;
-            }
-            if !self.is_red(parent) {
-                return;
-            }
-            // A red parent is not the root: there is a grandparent.
+            // Loop invariant: `node` and `parent` are red, and nothing else is
+            // wrong. A red parent is not the root: there is a grandparent.
             let above = self.parent(parent);
-            let side = usize::from(self.nodes[above].child[1] == parent);
-            let uncle = self.nodes[above].child[1 - side];
+            let Node { child, up, .. } = self.nodes[above];
+            let side = usize::from(child[1] == parent);
+            let uncle = child[1 - side];
             if self.is_red(uncle) {
                 self.set_black(parent);
                 self.set_black(uncle);
+                let higher = up & !RED;
+                if higher == NIL {
+                    return;
+                }
                 self.set_red(above);
-                node = above;
+                if !self.is_red(higher) {
+                    return;
+                }
+                (node, parent) = (above, higher);
                 continue;
             }
             if self.nodes[parent].child[1 - side] == node {
@@ -478,13 +551,14 @@ impl<A: Augment> Nodes<A> {
     }
 
     /// Restores "all paths have equally many black nodes" where one is missing
-    /// above `node` (which may be none) below `parent`.
+    /// at `node` (which may be none) below `parent`.
     fn rebalance_removal(&mut self, tree: &mut Tree, node: u32, parent: u32) {
         let (mut node, mut parent) = (node, parent);
-        while parent != NIL && !self.is_red(node) {
+        loop {
             // The sibling exists: its side has a black node more.
-            let side = usize::from(self.nodes[parent].child[0] != node);
-            let mut sibling = self.nodes[parent].child[1 - side];
+            let child = self.nodes[parent].child;
+            let side = usize::from(child[0] != node);
+            let mut sibling = child[1 - side];
             if self.is_red(sibling) {
                 self.set_black(sibling);
                 self.set_red(parent);
@@ -492,38 +566,40 @@ impl<A: Augment> Nodes<A> {
                 sibling = self.nodes[parent].child[1 - side];
             }
             let nephews = self.nodes[sibling].child;
-            if !self.is_red(nephews[0]) && !self.is_red(nephews[1]) {
+            let (inner, outer) = (nephews[side], nephews[1 - side]);
+            if self.is_red(outer) {
+                self.set_black(outer);
+            } else if self.is_red(inner) {
+                // The sibling, which is black, becomes the outer nephew.
+                self.rotate(tree, sibling, 1 - side);
+                sibling = inner;
+            } else {
                 self.set_red(sibling);
-                node = parent;
-                parent = self.parent(node);
+                let up = self.nodes[parent].up;
+                if up & RED != 0 {
+                    self.set_black(parent);
+                    return;
+                }
+                if up == NIL {
+                    return;
+                }
+                (node, parent) = (parent, up);
                 continue;
             }
-            if !self.is_red(nephews[1 - side]) {
-                self.set_black(nephews[side]);
-                self.set_red(sibling);
-                self.rotate(tree, sibling, 1 - side);
-                sibling = self.nodes[parent].child[1 - side];
-            }
-            if self.is_red(parent) {
-                self.set_red(sibling);
-            } else {
-                self.set_black(sibling);
-            }
+            // The sibling takes the place and the color of the parent.
+            let red = self.nodes[parent].up & RED;
             self.set_black(parent);
-            let outer = self.nodes[sibling].child[1 - side];
-            self.set_black(outer);
             self.rotate(tree, parent, side);
+            let up = &mut self.nodes[sibling].up;
+            *up = *up & !RED | red;
             return;
-        }
-        if node != NIL {
-            self.set_black(node);
         }
     }
 
-    /// Reads the paths to these ranks, all at once: the memory accesses of up
+    /// Reads the paths to these keys, all at once: the memory accesses of up
     /// to sixteen descents overlap, and the operations that follow find their
     /// nodes near. Returns a number to keep the compiler from skipping it.
-    pub fn touch(&self, descents: &[(Tree, Rank)]) -> u32 {
+    pub fn touch(&self, descents: &[(Tree, u64)]) -> u32 {
         let mut sum = 0;
         for group in descents.chunks(16) {
             let mut at = [NIL; 16];
@@ -533,11 +609,11 @@ impl<A: Augment> Nodes<A> {
             let mut going = true;
             while going {
                 going = false;
-                for (at, (_, rank)) in at.iter_mut().zip(group) {
+                for (at, (_, key)) in at.iter_mut().zip(group) {
                     if *at != NIL {
                         let node = &self.nodes[*at];
                         sum ^= node.up;
-                        *at = node.child[usize::from(!rank.is_before(node.rank))];
+                        *at = node.child[usize::from(!is_before(*key, node.key))];
                         going = true;
                     }
                 }
@@ -563,11 +639,12 @@ impl<A: Augment> Nodes<A> {
         let (len, _) = self.assert_below(tree.root);
         let (mut at, mut walked) = (tree.first, 1);
         while let Some(next) = self.next(at) {
-            assert!(self.rank(at).is_before(self.rank(next)), "ranks ascend");
+            assert!(!is_before(self.key(next), self.key(at)), "keys ascend");
             assert_eq!(self.previous(next), Some(at), "both ways");
             (at, walked) = (next, walked + 1);
         }
         assert_eq!((at, walked), (tree.last, len), "a walk visits every node");
+        assert_eq!(len, tree.len, "a tree counts its nodes");
         len
     }
 
@@ -586,11 +663,11 @@ impl<A: Augment> Nodes<A> {
         let ((left_len, left_black), (right_len, right_black)) =
             (self.assert_below(left), self.assert_below(right));
         assert_eq!(left_black, right_black, "black heights are equal");
-        let value = |child| (child != NIL).then(|| self.nodes[child].augment);
+        let value = |child| (child != NIL).then(|| self.nodes[child].value);
         let (left, right) = (value(left), value(right));
-        let mut augment = self.nodes[node].augment;
-        augment.refresh(left.as_ref(), right.as_ref());
-        assert_eq!(augment, self.nodes[node].augment, "augmented values are fresh");
+        let mut value_of = self.nodes[node].value;
+        value_of.refresh(left.as_ref(), right.as_ref());
+        assert_eq!(value_of, self.nodes[node].value, "computed values are fresh");
         (left_len + right_len + 1, left_black + u32::from(!self.is_red(node)))
     }
 
@@ -610,7 +687,7 @@ impl<A: Augment> Nodes<A> {
         }
         let color = if self.is_red(node) { 'r' } else { 'b' };
         // Writing to a string does not fail.
-        let _ = write!(text, "({}{color}", self.nodes[node].rank.key);
+        let _ = write!(text, "({}{color}", self.nodes[node].key);
         self.write_shape(self.nodes[node].child[0], text);
         self.write_shape(self.nodes[node].child[1], text);
         text.push(')');
@@ -621,7 +698,7 @@ impl Nodes<WeightSum> {
     /// The sum of all weights of a tree.
     #[must_use]
     pub fn weight(&self, tree: &Tree) -> u64 {
-        if tree.is_empty() { 0 } else { self.nodes[tree.root].augment.sum }
+        if tree.is_empty() { 0 } else { self.nodes[tree.root].value.sum }
     }
 
     /// The slot at which the weights, added up in order, first exceed `at`;
@@ -634,8 +711,8 @@ impl Nodes<WeightSum> {
         let (mut node, mut left) = (tree.root, at);
         loop {
             let [before, after] = self.nodes[node].child;
-            let below = if before == NIL { 0 } else { self.nodes[before].augment.sum };
-            let own = self.nodes[node].augment.weight;
+            let below = if before == NIL { 0 } else { self.nodes[before].value.sum };
+            let own = self.nodes[node].value.weight;
             if left < below {
                 node = before;
             } else if left - below < own {

@@ -1,13 +1,15 @@
 //! The engine's own red-black tree, alone.
 
-use rserpool_engine::tree::{Nodes, Rank, Tree, WeightSum};
+use rserpool_engine::tree::{Nodes, Tree, WeightSum};
 
 use super::ordered::{Key, Ordered};
 use super::weighted::Weighted;
 use crate::random::Random;
 
-const fn rank(key: Key) -> Rank {
-    Rank::new(key.rank, key.sequence)
+/// A key as the tree takes it: a number on a circle. The ranks of one set
+/// never spread over more than 33 bits, so the order is that of the keys.
+const fn rank(key: Key) -> u64 {
+    (key.rank << 30).wrapping_add(key.sequence)
 }
 
 /// The plain tree. An element is its slot: nothing is ever searched by key.
@@ -15,14 +17,19 @@ const fn rank(key: Key) -> Rank {
 pub struct EngineTree {
     nodes: Nodes<()>,
     tree: Tree,
+    keys: Vec<Key>,
     touched: u32,
-    descents: Vec<(Tree, Rank)>,
+    descents: Vec<(Tree, u64)>,
 }
 
 impl EngineTree {
     fn key(&self, element: u32) -> Key {
-        let Rank { key, sequence } = self.nodes.rank(element);
-        Key { rank: key, sequence }
+        self.keys[element as usize]
+    }
+
+    fn change(&mut self, element: u32, new: Key) {
+        self.nodes.change(&mut self.tree, element, rank(new));
+        self.keys[element as usize] = new;
     }
 }
 
@@ -35,9 +42,9 @@ impl Ordered for EngineTree {
         let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
         let (mut nodes, mut tree) = (Nodes::new(count), Tree::EMPTY);
         for (&key, element) in keys.iter().zip(0..) {
-            nodes.insert(&mut tree, element, rank(key), 0, ());
+            nodes.insert(&mut tree, element, rank(key), ());
         }
-        Self { nodes, tree, touched: 0, descents: Vec::new() }
+        Self { nodes, tree, keys: keys.to_vec(), touched: 0, descents: Vec::new() }
     }
 
     fn find(&self, _: Key) -> Option<u32> {
@@ -45,7 +52,7 @@ impl Ordered for EngineTree {
     }
 
     fn rekey(&mut self, element: u32, _: Key, new: Key) {
-        self.nodes.change(&mut self.tree, element, rank(new));
+        self.change(element, new);
     }
 
     fn rekey_many(&mut self, changes: &[(u32, Key, Key)]) {
@@ -58,7 +65,7 @@ impl Ordered for EngineTree {
             }
             self.touched ^= self.nodes.touch(&self.descents);
             for &(element, _, new) in group {
-                self.nodes.change(&mut self.tree, element, rank(new));
+                self.change(element, new);
             }
         }
     }
@@ -66,7 +73,7 @@ impl Ordered for EngineTree {
     fn rekey_first(&mut self, change: impl FnOnce(Key) -> Key) -> Option<(Key, u32)> {
         let first = self.tree.first()?;
         let new = change(self.key(first));
-        self.nodes.change(&mut self.tree, first, rank(new));
+        self.change(first, new);
         Some((new, first))
     }
 
@@ -99,14 +106,14 @@ impl Weighted for EngineWeightTree {
         let count = u32::try_from(weights.len()).unwrap_or(u32::MAX);
         let (mut nodes, mut tree) = (Nodes::new(count), Tree::EMPTY);
         for (&weight, element) in weights.iter().zip(0..) {
-            let place = Rank::new(u64::from(element), 0);
-            nodes.insert(&mut tree, element, place, 0, WeightSum::new(u64::from(weight)));
+            let weight = WeightSum::new(u64::from(weight));
+            nodes.insert(&mut tree, element, u64::from(element), weight);
         }
         Self { nodes, tree }
     }
 
     fn update(&mut self, element: u32, weight: u32) {
-        self.nodes.set_augment(element, WeightSum::new(u64::from(weight)));
+        self.nodes.set_value(element, WeightSum::new(u64::from(weight)));
     }
 
     fn sample(&self, random: &mut Random) -> u32 {

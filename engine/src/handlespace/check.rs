@@ -11,8 +11,9 @@ struct Counts {
     elements: u32,
     own: u32,
     armed: u32,
-    /// Blocks of the rings, and of the arena of words and of bytes.
+    /// Blocks of the rings, of the sorted orders, and of the arena of words and of bytes.
     ring_blocks: u32,
+    sorted_blocks: u32,
     word_blocks: u32,
     byte_blocks: u32,
     classes: u32,
@@ -44,6 +45,7 @@ impl Handlespace {
         assert_eq!(counts.elements, self.by_pe.len(), "each element is in the index");
         assert_eq!(counts.own, self.own_elements, "own elements are counted");
         assert_eq!(counts.ring_blocks, self.orders.blocks.len(), "ring blocks are accounted for");
+        assert_eq!(counts.sorted_blocks, self.orders.sorted.len(), "so are sorted ones");
         assert_eq!(counts.classes, self.orders.urn.len(), "classes are accounted for");
         let words = self.orders.words.assert_invariants();
         assert_eq!(counts.word_blocks, words, "blocks of words are accounted for");
@@ -122,13 +124,8 @@ impl Handlespace {
             Order::Circle(ring) => {
                 counts.ring_blocks += ring.assert_invariants(&orders.blocks, places, visit);
             }
-            Order::Sorted { sorted, .. } | Order::Turns(sorted) => {
-                orders.nodes.assert_invariants(&sorted.tree);
-                let mut at = sorted.tree.first();
-                while let Some(slot) = at {
-                    visit(crate::ElementKey { index: slot, generation: orders.nodes.tag(slot) });
-                    at = orders.nodes.next(slot);
-                }
+            Order::Sorted { sorted, .. } | Order::Turns { sorted, .. } => {
+                counts.sorted_blocks += sorted.assert_invariants(&orders.sorted, places, visit);
             }
             Order::Lots { lots, .. } => {
                 counts.word_blocks +=

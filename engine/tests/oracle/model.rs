@@ -122,6 +122,10 @@ fn is_random(kind: PolicyKind) -> bool {
     )
 }
 
+fn is_sorted(kind: PolicyKind) -> bool {
+    !is_random(kind) && !matches!(kind, PolicyKind::RoundRobin | PolicyKind::WeightedRoundRobin)
+}
+
 fn offset(weight: u32, passed: u128) -> u128 {
     (passed + 1) * ROUND / u128::from(weight)
 }
@@ -343,9 +347,12 @@ impl Model {
             pool.place_new(new.pe);
             return (Outcome::Created, None);
         };
+        let is_reset = before.selections > 0
+            && is_sorted(new.policy.kind())
+            && key(before.policy, before.selections) != key(before.policy, 0);
         let ModelElement { key, sequence, round, passed, .. } = before;
         pool.elements.insert(new.pe, ModelElement { key, sequence, round, passed, ..fresh });
-        if before.policy != new.policy {
+        if before.policy != new.policy || is_reset {
             pool.place_changed(new.pe, before.policy);
         }
         let is_same =

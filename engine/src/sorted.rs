@@ -1,0 +1,378 @@
+//! The order of the sorted policies: a red-black tree of blocks.
+//!
+//! A block is a node of the tree and holds up to fourteen elements in order,
+//! with their keys. So the tree is shallow, a selection of several elements is
+//! a walk through neighbors in memory, and an element that moves a short way
+//! moves inside its block. Equal keys stand in the order in which they came:
+//! an element that goes behind its equals takes its turn.
+
+use crate::ElementKey;
+use crate::paged::{NONE, Paged, narrow};
+use crate::tree::{Augment, Nodes, Tree, is_before};
+
+const CAPACITY: usize = 14;
+/// A block of no more elements than this looks for a neighbor to join.
+const FEW: usize = 4;
+/// Two neighbors of no more elements than this become one.
+const MERGED: usize = 10;
+
+/// The elements of a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Block {
+    keys: [u64; CAPACITY],
+    members: [ElementKey; CAPACITY],
+    len: u32,
+    next_vacant: u32,
+}
+
+const _: () = assert!(size_of::<Block>() == 232, "with the node it is four cache lines");
+
+impl Augment for Block {}
+
+impl Block {
+    fn keys(&self) -> &[u64] {
+        &self.keys[..self.len as usize]
+    }
+
+    fn members(&self) -> &[ElementKey] {
+        &self.members[..self.len as usize]
+    }
+
+    /// Where an element goes that stands behind those of the same key.
+    #[inline]
+    fn place_of(&self, key: u64) -> usize {
+        self.keys().iter().map(|&it| usize::from(!is_before(key, it))).sum()
+    }
+
+    fn position(&self, slot: u32) -> usize {
+        let found = self.members().iter().position(|it| it.index == slot);
+        let Some(at) = found else { unreachable!("an element is in its block") };
+        at
+    }
+
+    fn insert(&mut self, at: usize, key: u64, element: ElementKey) {
+        let len = self.len as usize;
+        self.keys.copy_within(at..len, at + 1);
+        self.members.copy_within(at..len, at + 1);
+        (self.keys[at], self.members[at]) = (key, element);
+        self.len += 1;
+    }
+
+    fn remove(&mut self, at: usize) -> ElementKey {
+        let (len, removed) = (self.len as usize, self.members[at]);
+        self.keys.copy_within(at + 1..len, at);
+        self.members.copy_within(at + 1..len, at);
+        self.len -= 1;
+        removed
+    }
+
+    fn append(&mut self, other: &Self) {
+        let (start, len) = (self.len as usize, other.len as usize);
+        self.keys[start..start + len].copy_from_slice(other.keys());
+        self.members[start..start + len].copy_from_slice(other.members());
+        self.len += other.len;
+    }
+}
+
+/// The blocks of all pools.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    nodes: Nodes<Block>,
+    fresh: u32,
+    vacant: u32,
+    len: u32,
+}
+
+impl Blocks {
+    pub(crate) fn for_slots(slots: u32) -> Self {
+        Self { nodes: Nodes::new(slots), fresh: 0, vacant: NONE, len: 0 }
+    }
+
+    /// The number of blocks in use, for checks.
+    pub(crate) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    fn take(&mut self) -> u32 {
+        self.len += 1;
+        if self.vacant == NONE {
+            self.fresh += 1;
+            return self.fresh - 1;
+        }
+        let block = self.vacant;
+        self.vacant = self.nodes.value(block).next_vacant;
+        block
+    }
+
+    fn give_back(&mut self, block: u32) {
+        self.nodes.value_mut(block).next_vacant = self.vacant;
+        self.vacant = block;
+        self.len -= 1;
+    }
+}
+
+/// The order of one pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sorted {
+    tree: Tree,
+    /// The block of the latest insertion: elements that take turns follow each
+    /// other into the same place.
+    recent: u32,
+}
+
+impl Sorted {
+    pub(crate) const EMPTY: Self = Self { tree: Tree::EMPTY, recent: NONE };
+
+    /// Puts an element behind those of the same key. `homes` has the block of
+    /// each.
+    pub(crate) fn insert(
+        &mut self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32>,
+        element: ElementKey,
+        key: u64,
+    ) {
+        homes.reserve(element.index);
+        let Some(number) = self.block_for(blocks, key) else {
+            let block = blocks.take();
+            homes[element.index] = block;
+            blocks.nodes.insert(&mut self.tree, block, key, Self::of_one(key, element));
+            return;
+        };
+        self.recent = number;
+        let block = blocks.nodes.value_mut(number);
+        let at = block.place_of(key);
+        if block.len as usize == CAPACITY {
+            self.insert_into_full(blocks, homes, number, at, key, element);
+            return;
+        }
+        block.insert(at, key, element);
+        homes[element.index] = number;
+        if at == 0 {
+            blocks.nodes.set_key(number, key);
+        }
+    }
+
+    /// The last block that begins with this key or before, or the first.
+    #[inline]
+    fn block_for(&self, blocks: &Blocks, key: u64) -> Option<u32> {
+        let last = self.tree.last()?;
+        if !is_before(key, blocks.nodes.key(last)) {
+            return Some(last);
+        }
+        if self.recent != NONE && !is_before(key, blocks.nodes.key(self.recent)) {
+            let is_within = |it: &u64| is_before(key, *it);
+            let next = || blocks.nodes.next(self.recent).map(|next| blocks.nodes.key(next));
+            let end = blocks.nodes.value(self.recent).keys().last();
+            if end.is_some_and(is_within) || next().as_ref().is_some_and(is_within) {
+                return Some(self.recent);
+            }
+        }
+        blocks.nodes.last_not_after(&self.tree, key).or_else(|| self.tree.first())
+    }
+
+    fn of_one(key: u64, element: ElementKey) -> Block {
+        let mut block = Block::default();
+        block.insert(0, key, element);
+        block
+    }
+
+    fn insert_into_full(
+        &mut self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32>,
+        number: u32,
+        at: usize,
+        key: u64,
+        element: ElementKey,
+    ) {
+        let fresh = blocks.take();
+        // Where elements come in order, blocks stay full.
+        if at == CAPACITY {
+            homes[element.index] = fresh;
+            self.recent = fresh;
+            let block = Self::of_one(key, element);
+            blocks.nodes.insert_after(&mut self.tree, number, fresh, key, block);
+            return;
+        }
+        if at == 0 {
+            // Before the first of the first block.
+            homes[element.index] = fresh;
+            blocks.nodes.insert(&mut self.tree, fresh, key, Self::of_one(key, element));
+            return;
+        }
+        let half = CAPACITY / 2;
+        let block = blocks.nodes.value_mut(number);
+        let mut upper = Block::default();
+        upper.keys[..half].copy_from_slice(&block.keys[half..]);
+        upper.members[..half].copy_from_slice(&block.members[half..]);
+        (block.len, upper.len) = (narrow(half), narrow(half));
+        for member in upper.members() {
+            homes[member.index] = fresh;
+        }
+        if at <= half {
+            block.insert(at, key, element);
+            homes[element.index] = number;
+        } else {
+            upper.insert(at - half, key, element);
+            homes[element.index] = fresh;
+        }
+        let first = upper.keys[0];
+        blocks.nodes.insert_after(&mut self.tree, number, fresh, first, upper);
+    }
+
+    /// Removes an element.
+    pub(crate) fn remove(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32>, slot: u32) {
+        let number = homes[slot];
+        let at = blocks.nodes.value(number).position(slot);
+        self.remove_at(blocks, homes, number, at);
+    }
+
+    fn remove_at(
+        &mut self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32>,
+        number: u32,
+        at: usize,
+    ) -> ElementKey {
+        let block = blocks.nodes.value_mut(number);
+        let removed = block.remove(at);
+        let (len, first) = (block.len as usize, block.keys[0]);
+        if len == 0 {
+            self.drop_block(blocks, number);
+            return removed;
+        }
+        if at == 0 {
+            blocks.nodes.set_key(number, first);
+        }
+        if len <= FEW {
+            self.join_neighbor(blocks, homes, number, len);
+        }
+        removed
+    }
+
+    fn drop_block(&mut self, blocks: &mut Blocks, number: u32) {
+        blocks.nodes.remove(&mut self.tree, number);
+        blocks.give_back(number);
+        if self.recent == number {
+            self.recent = NONE;
+        }
+    }
+
+    /// Joins a block of few elements with the one after or before it, if both
+    /// fit into one with room to spare.
+    fn join_neighbor(
+        &mut self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32>,
+        number: u32,
+        len: usize,
+    ) {
+        let fits = |other: &u32| blocks.nodes.value(*other).len as usize + len <= MERGED;
+        let (into, from) = if let Some(next) = blocks.nodes.next(number).filter(fits) {
+            (number, next)
+        } else if let Some(previous) = blocks.nodes.previous(number).filter(fits) {
+            (previous, number)
+        } else {
+            return;
+        };
+        let moved = *blocks.nodes.value(from);
+        for member in moved.members() {
+            homes[member.index] = into;
+        }
+        blocks.nodes.value_mut(into).append(&moved);
+        self.drop_block(blocks, from);
+    }
+
+    /// Gives an element a key and puts it behind those of the same key.
+    #[inline]
+    pub(crate) fn change(
+        &mut self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32>,
+        slot: u32,
+        key: u64,
+    ) {
+        let number = homes[slot];
+        let is_first = self.tree.first() == Some(number);
+        let is_last = self.tree.last() == Some(number);
+        let block = blocks.nodes.value_mut(number);
+        let from = block.position(slot);
+        let last = block.len as usize - 1;
+        // It stays in the block if others of the block are on both sides of
+        // it, or nothing is beyond.
+        let stays = (is_first || !is_before(key, block.keys[0]))
+            && (is_last || is_before(key, block.keys[last]));
+        if !stays {
+            let element = self.remove_at(blocks, homes, number, from);
+            self.insert(blocks, homes, element, key);
+            return;
+        }
+        let element = block.members[from];
+        // The number of those it stands behind, not counting itself.
+        let to = block.place_of(key) - usize::from(!is_before(key, block.keys[from]));
+        if from < to {
+            block.keys.copy_within(from + 1..=to, from);
+            block.members.copy_within(from + 1..=to, from);
+        } else {
+            block.keys.copy_within(to..from, to + 1);
+            block.members.copy_within(to..from, to + 1);
+        }
+        (block.keys[to], block.members[to]) = (key, element);
+        let first = block.keys[0];
+        if from == 0 || to == 0 {
+            blocks.nodes.set_key(number, first);
+        }
+    }
+
+    /// The key of an element.
+    #[inline]
+    pub(crate) fn key(blocks: &Blocks, homes: &Paged<u32>, slot: u32) -> u64 {
+        let block = blocks.nodes.value(homes[slot]);
+        block.keys[block.position(slot)]
+    }
+
+    /// The lowest key.
+    #[inline]
+    pub(crate) fn first_key(&self, blocks: &Blocks) -> Option<u64> {
+        self.tree.first().map(|block| blocks.nodes.key(block))
+    }
+
+    /// Calls `take` with up to `items` elements in order.
+    #[inline]
+    pub(crate) fn list(&self, blocks: &Blocks, items: u32, mut take: impl FnMut(ElementKey)) {
+        let mut left = items as usize;
+        let mut at = self.tree.first();
+        while let Some(number) = at.filter(|_| left > 0) {
+            let members = blocks.nodes.value(number).members();
+            let now = members.len().min(left);
+            members[..now].iter().for_each(|&member| take(member));
+            left -= now;
+            at = if left == 0 { None } else { blocks.nodes.next(number) };
+        }
+    }
+
+    /// Checks tree and blocks; returns their number and calls `visit` with
+    /// each element.
+    pub(crate) fn assert_invariants(
+        &self,
+        blocks: &Blocks,
+        homes: &Paged<u32>,
+        mut visit: impl FnMut(ElementKey),
+    ) -> u32 {
+        let (mut at, mut previous) = (self.tree.first(), None);
+        while let Some(number) = at {
+            let block = blocks.nodes.value(number);
+            assert!(block.len > 0, "a block has elements");
+            assert_eq!(block.keys[0], blocks.nodes.key(number), "a node has its first key");
+            for (member, &key) in block.members().iter().zip(block.keys()) {
+                assert!(previous.is_none_or(|it| !is_before(key, it)), "keys ascend");
+                assert_eq!(homes[member.index], number, "an element knows its block");
+                visit(*member);
+                previous = Some(key);
+            }
+            at = blocks.nodes.next(number);
+        }
+        blocks.nodes.assert_invariants(&self.tree)
+    }
+}
