@@ -357,6 +357,9 @@ fn a_panic_ends_its_connection_only() {
         let host = host();
         let listener = descriptor::tcp_listener(listener);
         let accepting = glommio::spawn_local(accept::accept(Rc::clone(&host), listener));
+        // A slice that took long is followed by another only while this runs.
+        let paced = Rc::clone(&host);
+        let pace = glommio::spawn_local(async move { paced.pace.run().await });
         // While this is borrowed, a connection that reads panics.
         let scratch = host.scratch.borrow_mut();
         while is_closed.try_recv().is_err() {
@@ -371,6 +374,7 @@ fn a_panic_ends_its_connection_only() {
         while host.serving() > 0 {
             timer::sleep(Duration::from_millis(1)).await;
         }
+        pace.cancel().await;
         accepting.cancel().await;
         host.stats().traffic.panics
     });
