@@ -9,7 +9,7 @@ use crate::arena::Arena;
 use crate::array::Lot;
 use crate::element::{Element, Flag};
 use crate::lots::{Lots, Urn};
-use crate::paged::Paged;
+use crate::paged::{Paged, WORDS};
 use crate::policy::weighted_round_robin::Turn;
 use crate::policy::{Family, Standing};
 use crate::ring::{Blocks, Ring};
@@ -64,7 +64,7 @@ pub(crate) struct Orders {
     pub(crate) sorted: sorted::Blocks,
     pub(crate) blocks: Blocks,
     /// Where an element is in the structure of its pool's policy.
-    pub(crate) places: Paged<u32>,
+    pub(crate) places: Paged<u32, WORDS>,
     pub(crate) words: Arena<u32>,
     pub(crate) urn: Urn,
 }
@@ -196,6 +196,14 @@ impl Orders {
             return;
         }
         self.list(order, items, into);
+        if let (Order::Sorted { sorted, degrades }, 1, Some(first)) =
+            (&mut *order, advance, into.first())
+        {
+            let step = if *degrades { elements[first.index].second } else { 0 };
+            let (blocks, places) = (&mut self.sorted, &mut self.places);
+            sorted.advance_first(blocks, places, step.into(), u32::MAX.into());
+            return;
+        }
         let advance = (advance as usize).min(into.len());
         for index in 0..advance {
             self.advance(order, elements, into[index]);

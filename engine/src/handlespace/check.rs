@@ -14,6 +14,7 @@ struct Counts {
     /// Blocks of the rings, of the sorted orders, and of the arena of words and of bytes.
     ring_blocks: u32,
     sorted_blocks: u32,
+    rosters: (u32, u32),
     word_blocks: u32,
     byte_blocks: u32,
     classes: u32,
@@ -27,10 +28,7 @@ impl Handlespace {
     pub fn assert_invariants(&self) {
         self.by_handle
             .assert_invariants(|slot| self.hash_handle(self.pools[slot].handle(&self.bytes)));
-        self.by_pe.assert_invariants(|slot| {
-            let element = &self.elements[slot];
-            self.hash_pe(element.pool(), element.pe)
-        });
+        self.by_pe.assert_invariants(|slot| self.hash_of(slot));
         let mut counts = Counts::default();
         let mut pools = 0;
         for slot in 0..self.pools.end() {
@@ -43,12 +41,13 @@ impl Handlespace {
         assert_eq!(pools, self.by_handle.len(), "each pool is in the index");
         assert_eq!(counts.elements, self.elements.len(), "elements are counted");
         assert_eq!(counts.elements, self.by_pe.len(), "each element is in the index");
-        assert_eq!(counts.own, self.own_elements, "own elements are counted");
+        assert_eq!(counts.own, self.homes.len_of(self.watch.own), "own elements are counted");
         assert_eq!(counts.ring_blocks, self.orders.blocks.len(), "ring blocks are accounted for");
         assert_eq!(counts.sorted_blocks, self.orders.sorted.len(), "so are sorted ones");
         assert_eq!(counts.classes, self.orders.urn.len(), "classes are accounted for");
         let words = self.orders.words.assert_invariants();
         assert_eq!(counts.word_blocks, words, "blocks of words are accounted for");
+        assert_eq!(counts.rosters, self.rosters.assert_invariants(), "so are those of rosters");
         let bytes = self.bytes.assert_invariants();
         assert_eq!(counts.byte_blocks, bytes, "blocks of bytes are accounted for");
         for vacant in self.elements.vacant() {
@@ -63,8 +62,8 @@ impl Handlespace {
     }
 
     fn assert_groups(&self) {
-        let (mut listed, mut sums) = (0, vec![PeChecksum::default(); self.elements.end() as usize]);
-        self.homes.assert_invariants(|group, slot| {
+        let (mut listed, mut sums) = (0, vec![PeChecksum::default(); self.elements.end() as usize + 2]);
+        self.homes.assert_invariants(&self.elements, |group, slot| {
             assert_eq!(self.elements[slot].home(), group, "an element knows its home");
             let element = &self.elements[slot];
             let handle = self.pools[element.pool()].handle(&self.bytes);
@@ -77,7 +76,7 @@ impl Handlespace {
         }
         assert_eq!(listed, self.elements.len(), "each element has one home");
         let mut with_association = 0;
-        self.associations.assert_invariants(|group, slot| {
+        self.associations.assert_invariants(&self.elements, |group, slot| {
             assert_eq!(self.elements[slot].association(), Some(group), "it knows its association");
             with_association += 1;
         });
@@ -91,23 +90,25 @@ impl Handlespace {
         let handle = pool.handle(&self.bytes);
         assert_eq!(self.pool_slot(self.hash_handle(handle), handle), Some(slot), "it is found");
         let (mut members, mut linked) = (0, 0);
-        counts.word_blocks +=
-            pool.roster.assert_invariants(&self.orders.words, |number, member| {
-                let element = &self.elements[member];
-                assert!(element.is_there(), "a member is registered");
+        let (small, nodes) =
+            pool.roster.assert_invariants(&self.rosters, |number, key| {
+                assert!(self.is_there(key), "a member is registered");
+                let (member, element) = (key.index, &self.elements[key.index]);
                 assert_eq!(
                     (element.pool(), element.position()),
                     (slot, number),
                     "it knows its place"
                 );
-                let found = self.element_slot(self.hash_pe(slot, element.pe), slot, element.pe);
+                let found = self.element_slot(self.hash_of(member), handle, element.pe);
                 assert_eq!(found, Some(member), "it is found");
                 members += 1;
                 linked += u32::from(element.has(Flag::Linked));
                 counts.own += u32::from(self.is_own(element));
                 counts.armed += u32::from(element.has(Flag::Armed));
-                counts.byte_blocks += u32::from(element.record_len() > 0);
+                counts.byte_blocks += u32::from(element.is_apart());
             });
+        counts.rosters.0 += small;
+        counts.rosters.1 += nodes;
         assert!(members > 0, "a pool goes with its last element");
         assert_eq!(members, pool.len, "a pool counts its elements");
         counts.elements += members;
