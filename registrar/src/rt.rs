@@ -39,8 +39,6 @@ pub(crate) use mesh::{Control, Inbox};
 pub(crate) use probe::probe;
 pub(crate) use watchdog::{Heart, Watchdog};
 
-use glommio::GlommioError;
-
 use crate::Host;
 use crate::stats::ShardStats;
 
@@ -54,9 +52,7 @@ impl ShardThread {
     /// Waits for its end; says what it counted, or why it failed.
     pub(crate) fn join(self) -> Result<ShardStats, String> {
         match self {
-            Self::IoUring(thread) => {
-                thread.join().map_err(|error: GlommioError<()>| error.to_string())
-            }
+            Self::IoUring(thread) => thread.join(),
             Self::Epoll(thread) => thread.join().map_err(|panic| host::message(&*panic).to_owned()),
         }
     }

@@ -1,6 +1,8 @@
 //! What holds on io_uring holds on epoll: the same tests, on the other host.
 //! `peer::options` chooses it by the name of this crate.
 
+#![expect(clippy::duplicate_mod, reason = "each test file has its own copy of peer")]
+
 #[path = "hostile.rs"]
 mod hostile;
 #[path = "lifecycle.rs"]

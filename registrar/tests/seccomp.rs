@@ -57,7 +57,8 @@ fn where_io_uring_is_refused_epoll_serves() {
 #[test]
 fn an_io_uring_that_was_asked_for_and_is_refused_is_explained() {
     for error in [libc::EPERM, libc::ENOSYS] {
-        let asked = [(["--host", "io_uring"].as_slice(), 1), (&["--host", "io_uring", "--check"], 2)];
+        let asked =
+            [(["--host", "io_uring"].as_slice(), 1), (&["--host", "io_uring", "--check"], 2)];
         for (arguments, status) in asked {
             let output = run_confined(error, arguments);
             let stderr = String::from_utf8_lossy(&output.stderr);

@@ -73,7 +73,14 @@ thread_local! {
 }
 
 /// A shard's executor.
-pub(super) type ShardThread = ExecutorJoinHandle<ShardStats>;
+pub(super) struct ShardThread(ExecutorJoinHandle<ShardStats>);
+
+impl ShardThread {
+    /// Waits for its end; says what it counted, or why it failed.
+    pub(super) fn join(self) -> Result<ShardStats, String> {
+        self.0.join().map_err(|error| error.to_string())
+    }
+}
 
 /// Starts an executor.
 pub(super) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
@@ -81,6 +88,7 @@ pub(super) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
         .name("rserpool-shard")
         .io_memory(IO_MEMORY)
         .spawn(move || run(plan))
+        .map(ShardThread)
         .map_err(|error| error.to_string())
 }
 
