@@ -73,7 +73,7 @@ thread_local! {
 }
 
 /// A shard's executor.
-pub(super) struct ShardThread(ExecutorJoinHandle<ShardStats>);
+pub(crate) struct ShardThread(ExecutorJoinHandle<ShardStats>);
 
 impl ShardThread {
     /// Waits for its end; says what it counted, or why it failed.
