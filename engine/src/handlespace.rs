@@ -2,6 +2,7 @@
 
 mod check;
 mod elements;
+mod modes;
 mod pools;
 mod register;
 mod resolve;

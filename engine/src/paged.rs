@@ -44,6 +44,11 @@ impl<T: Copy + Default> Paged<T> {
         }
     }
 
+    /// The entry of a slot, if it can be written.
+    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
+        self.pages.get((slot >> PAGE_BITS) as usize)?.get(slot as usize % PAGE)
+    }
+
     #[inline(never)]
     fn extend(&mut self, page: usize, len: usize) {
         if page >= self.pages.len() {
