@@ -1,7 +1,9 @@
 //! One shard's pools and pool elements.
 
+mod batch;
 mod check;
 mod elements;
+mod modes;
 mod pools;
 mod register;
 mod resolve;
@@ -12,13 +14,14 @@ use core::fmt;
 
 use ahash::RandomState;
 
+pub use batch::Question;
 pub use elements::ElementRef;
 pub use pools::PoolRef;
 pub use register::{Outcome, Registered, Registration};
 pub use resolve::Resolution;
 pub use table::TableCursor;
-pub use timers::{Due, Reported};
 use timers::Watch;
+pub use timers::{Due, Reported};
 
 use crate::arena::Arena;
 use crate::chance::mix;

@@ -65,12 +65,8 @@ impl Vacant for Bucket {
 impl Bucket {
     #[inline]
     const fn link(&self) -> u32 {
-        let [a, b, c, d] = [
-            self.slots[LINK],
-            self.slots[LINK + 1],
-            self.slots[LINK + 2],
-            self.slots[LINK + 3],
-        ];
+        let [a, b, c, d] =
+            [self.slots[LINK], self.slots[LINK + 1], self.slots[LINK + 2], self.slots[LINK + 3]];
         u32::from_le_bytes([a, b, c, d])
     }
 

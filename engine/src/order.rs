@@ -3,18 +3,28 @@
 
 use smallvec::SmallVec;
 
+mod check;
+
+use core::ops::IndexMut;
+
 use crate::ElementKey;
 use crate::PolicyKind;
+use crate::Timestamp;
 use crate::arena::Arena;
 use crate::array::Lot;
+use crate::chance::mix;
 use crate::element::{Element, Flag};
 use crate::lots::{Lots, Urn};
+use crate::mode::Modes;
 use crate::paged::{Paged, WORDS};
 use crate::policy::weighted_round_robin::Turn;
 use crate::policy::{Family, Standing};
 use crate::ring::{Blocks, Ring};
 use crate::slab::Slab;
 use crate::sorted::{self, Sorted};
+use crate::tree::Tree;
+
+pub(crate) use check::Counts;
 
 /// Where selected elements go.
 pub(crate) type Selected = SmallVec<[ElementKey; 16]>;
@@ -42,18 +52,58 @@ pub(crate) enum Order {
         lots: Lots,
         degrades: bool,
     },
+    /// The pool is in a selection mode: the number of its record.
+    Moded(u32),
 }
 
 impl Order {
     pub(crate) const fn new(kind: PolicyKind) -> Self {
         let sorted = Sorted::EMPTY;
-        let degrades = kind.degrades();
-        match kind.family() {
+        let degrades = kind.rule().degrades;
+        match kind.rule().family {
             Family::Circle => Self::Circle(Ring::EMPTY),
             Family::Sorted => Self::Sorted { sorted, degrades },
             Family::Turns => Self::Turns { sorted, time: 0 },
             Family::EqualLots => Self::Lots { lots: Lots::new(true), degrades },
             Family::Lots => Self::Lots { lots: Lots::new(false), degrades },
+        }
+    }
+
+    /// An order of the same policy without elements.
+    pub(crate) const fn emptied(&self) -> Self {
+        match *self {
+            Self::Circle(_) => Self::Circle(Ring::EMPTY),
+            Self::Sorted { degrades, .. } => Self::Sorted { sorted: Sorted::EMPTY, degrades },
+            Self::Turns { .. } => Self::Turns { sorted: Sorted::EMPTY, time: 0 },
+            Self::Lots { lots, degrades } => {
+                Self::Lots { lots: Lots::new(lots.is_uniform()), degrades }
+            }
+            Self::Moded(number) => Self::Moded(number),
+        }
+    }
+
+    /// Whether a selection counts for a degradation.
+    pub(crate) const fn degrades(&self) -> bool {
+        match *self {
+            Self::Sorted { degrades, .. } | Self::Lots { degrades, .. } => degrades,
+            Self::Circle(_) | Self::Turns { .. } | Self::Moded(_) => false,
+        }
+    }
+
+    /// Whether an element that is passed over has had its turn.
+    pub(crate) const fn has_turns(&self) -> bool {
+        matches!(self, Self::Circle(_) | Self::Turns { .. })
+    }
+}
+
+impl Order {
+    /// The tree and the key by which an element goes to its place, if it does.
+    pub(crate) fn way(&self, standing: Standing) -> Option<(Tree, u64)> {
+        match (self, standing) {
+            (Self::Sorted { sorted, .. }, Standing::Key(value)) => {
+                Some((sorted.tree(), value.into()))
+            }
+            _ => None,
         }
     }
 }
@@ -67,6 +117,7 @@ pub(crate) struct Orders {
     pub(crate) places: Paged<u32, WORDS>,
     pub(crate) words: Arena<u32>,
     pub(crate) urn: Urn,
+    pub(crate) modes: Modes,
 }
 
 impl Orders {
@@ -77,6 +128,7 @@ impl Orders {
             places: Paged::for_slots(slots),
             words: Arena::new(),
             urn: Urn::for_slots(slots, seed),
+            modes: Modes::for_slots(slots, mix(seed)),
         }
     }
 
@@ -87,8 +139,12 @@ impl Orders {
         element: &mut Element,
         key: ElementKey,
         standing: Standing,
+        now: Timestamp,
     ) {
         match (order, standing) {
+            (Order::Moded(number), _) => {
+                return self.link_moded(*number, element, key, standing, now);
+            }
             (Order::Circle(ring), _) => ring.insert(&mut self.blocks, &mut self.places, key),
             (Order::Sorted { sorted, .. }, Standing::Key(value)) => {
                 sorted.insert(&mut self.sorted, &mut self.places, key, value.into());
@@ -113,8 +169,12 @@ impl Orders {
         if !element.has(Flag::Linked) {
             return;
         }
+        if let Order::Moded(number) = *order {
+            return self.unlink_moded(number, element, slot);
+        }
         element.clear(Flag::Linked);
         match order {
+            Order::Moded(_) => {}
             Order::Circle(ring) => ring.remove(&mut self.blocks, &mut self.places, slot),
             Order::Sorted { sorted, .. } | Order::Turns { sorted, .. } => {
                 sorted.remove(&mut self.sorted, &mut self.places, slot);
@@ -128,6 +188,7 @@ impl Orders {
     /// Places an element that registered again. With unchanged values it keeps
     /// its place among its equals; with others it goes behind its new ones.
     /// `before` are its weight before, for turns.
+    #[expect(clippy::too_many_arguments, reason = "all of a re-registration that matters here")]
     pub(crate) fn relink(
         &mut self,
         order: &mut Order,
@@ -136,10 +197,14 @@ impl Orders {
         standing: Standing,
         before: u32,
         is_changed: bool,
+        now: Timestamp,
     ) {
         let slot = key.index;
         let is_linked = element.has(Flag::Linked);
         match (&mut *order, standing) {
+            (&mut Order::Moded(number), _) => {
+                self.relink_moded(number, element, key, standing, before, is_changed, now);
+            }
             (Order::Circle(_), _) => {}
             (Order::Sorted { sorted, .. }, Standing::Key(value)) => {
                 // Also with unchanged values: a degradation ends.
@@ -160,14 +225,14 @@ impl Orders {
             }
             (Order::Sorted { .. } | Order::Turns { .. } | Order::Lots { .. }, _) => {
                 self.unlink(order, element, slot);
-                self.link(order, element, key, standing);
+                self.link(order, element, key, standing, now);
             }
         }
     }
 
     /// The key of an element of a sorted order.
     #[inline]
-    fn key(&self, slot: u32) -> u64 {
+    pub(crate) fn key(&self, slot: u32) -> u64 {
         Sorted::key(&self.sorted, &self.places, slot)
     }
 
@@ -176,6 +241,30 @@ impl Orders {
             lots.remove(&mut self.urn, &mut self.words, &mut self.places, key.index);
             let lot = Lot { key, weight };
             lots.insert(&mut self.urn, &mut self.words, &mut self.places, lot);
+        }
+    }
+
+    /// Reads what a selection begins with, for batches: what follows finds it
+    /// near. Returns a number to keep the compiler from skipping it.
+    #[inline]
+    pub(crate) fn touch_front(&self, order: &Order) -> u32 {
+        match order {
+            Order::Circle(ring) => ring.touch(&self.blocks),
+            Order::Sorted { sorted, .. } | Order::Turns { sorted, .. } => {
+                sorted.touch_first(&self.sorted)
+            }
+            Order::Lots { lots, .. } => lots.touch(&self.urn, &self.words),
+            Order::Moded(number) => self.modes.len() ^ number,
+        }
+    }
+
+    /// Reads where a linked element is in an order, likewise.
+    #[inline]
+    pub(crate) fn touch_place(&self, order: &Order, slot: u32) -> u32 {
+        let place = self.places[slot];
+        match order {
+            Order::Sorted { .. } | Order::Turns { .. } => Sorted::touch(&self.sorted, place),
+            Order::Circle(_) | Order::Lots { .. } | Order::Moded(_) => place,
         }
     }
 
@@ -195,9 +284,10 @@ impl Orders {
             ring.select(&self.blocks, items, advance, |key| into.push(key));
             return;
         }
+        let was_empty = into.is_empty();
         self.list(order, items, into);
-        if let (Order::Sorted { sorted, degrades }, 1, Some(first)) =
-            (&mut *order, advance, into.first())
+        if let (Order::Sorted { sorted, degrades }, 1, true, Some(first)) =
+            (&mut *order, advance, was_empty, into.first())
         {
             let step = if *degrades { elements[first.index].second } else { 0 };
             let (blocks, places) = (&mut self.sorted, &mut self.places);
@@ -225,6 +315,10 @@ impl Orders {
                 let (urn, words, places) = (&mut self.urn, &mut self.words, &mut self.places);
                 lots.select(urn, words, places, items, |key| into.push(key));
             }
+            Order::Moded(number) => {
+                let base = self.modes.record(*number).base;
+                self.list(&base, items, into);
+            }
         }
     }
 
@@ -233,11 +327,13 @@ impl Orders {
     pub(crate) fn advance(
         &mut self,
         order: &mut Order,
-        elements: &mut Slab<Element>,
+        elements: &mut impl IndexMut<u32, Output = Element>,
         key: ElementKey,
     ) {
         let slot = key.index;
         match order {
+            // Who is in a mode advances in the order of its policy.
+            Order::Moded(_) => {}
             Order::Circle(ring) => ring.pass(&self.blocks, &self.places, slot),
             Order::Sorted { sorted, degrades } => {
                 let value = self.key(slot);

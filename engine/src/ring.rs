@@ -56,7 +56,12 @@ impl Ring {
     pub(crate) const EMPTY: Self = Self { block: NONE, index: 0 };
 
     /// Puts an element behind all others. `homes` has the block of each.
-    pub(crate) fn insert(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32, WORDS>, key: ElementKey) {
+    pub(crate) fn insert(
+        &mut self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32, WORDS>,
+        key: ElementKey,
+    ) {
         if self.block == NONE {
             let block = blocks.take();
             blocks[block] = Block { previous: block, next: block, ..Block::default() };
@@ -162,6 +167,16 @@ impl Ring {
         if self.block == from {
             *self = Self { block: number, index: start + self.index };
         }
+    }
+
+    /// Reads the block at the place, for batches.
+    #[inline]
+    pub(crate) fn touch(&self, blocks: &Blocks) -> u32 {
+        if self.block == NONE {
+            return 0;
+        }
+        let block = &blocks[self.block];
+        block.members[self.index as usize % MEMBERS as usize].index ^ block.len
     }
 
     /// Calls `take` with up to `items` elements from the place on, then moves

@@ -251,8 +251,7 @@ impl Roster {
     ) {
         if self.levels == 0 {
             let capacity = self.small_capacity(&rosters.small);
-            let (entries, _) =
-                rosters.small.get(self.root, capacity * ENTRY).as_chunks::<ENTRY>();
+            let (entries, _) = rosters.small.get(self.root, capacity * ENTRY).as_chunks::<ENTRY>();
             for (number, &[index, generation]) in (0..).zip(entries).skip(from as usize) {
                 if index != NONE && !visit(number, ElementKey { index, generation }) {
                     return;

@@ -13,8 +13,8 @@ use crate::{
 /// A registered element.
 #[derive(Clone, Copy)]
 pub struct ElementRef<'a> {
-    space: &'a Handlespace,
-    key: ElementKey,
+    pub(super) space: &'a Handlespace,
+    pub(super) key: ElementKey,
 }
 
 impl fmt::Debug for ElementRef<'_> {
@@ -34,7 +34,7 @@ impl<'a> ElementRef<'a> {
         Self { space, key }
     }
 
-    fn record_of(&self) -> &'a Element {
+    pub(super) fn record_of(&self) -> &'a Element {
         &self.space.elements[self.key.index]
     }
 

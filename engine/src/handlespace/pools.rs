@@ -9,7 +9,7 @@ use crate::{ChannelUse, Policy, PoolHandle, TransportKind};
 /// A pool.
 #[derive(Clone, Copy)]
 pub struct PoolRef<'a> {
-    space: &'a Handlespace,
+    pub(super) space: &'a Handlespace,
     slot: u32,
 }
 
@@ -29,7 +29,7 @@ impl<'a> PoolRef<'a> {
         Self { space, slot }
     }
 
-    fn record(&self) -> &'a Pool {
+    pub(super) fn record(&self) -> &'a Pool {
         &self.space.pools[self.slot]
     }
 
