@@ -22,6 +22,7 @@
 mod accept;
 mod bell;
 mod connection;
+mod cpu;
 mod descriptor;
 mod epoll;
 mod executor;

@@ -25,9 +25,9 @@ use std::thread;
 use std::time::Instant;
 
 use rserpool_engine::{ShardId, Timestamp};
-use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::accept::{is_of_one_connection, log_sometimes};
+use super::cpu::pin;
 use super::executor::ShardPlan;
 use super::host::{Panicked, message};
 use super::mesh::{Control, Inbox};
@@ -77,15 +77,6 @@ pub(super) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
         .name("rserpool-shard".to_owned())
         .spawn(run)
         .map_err(|error| error.to_string())
-}
-
-/// Keeps this thread on its CPU. Where that is refused it runs anywhere.
-fn pin(cpu: usize, shard: ShardId) {
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    if let Err(error) = sched_setaffinity(None, &set) {
-        log::warn!("shard {}: cannot be kept on CPU {cpu}: {error}", shard.0);
-    }
 }
 
 struct Listener {

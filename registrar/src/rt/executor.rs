@@ -13,6 +13,7 @@ use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, timer};
 use rserpool_engine::ShardId;
 use socket2::Socket;
 
+use super::cpu::pin;
 use super::host::Host;
 use super::mesh::{Control, Inbox};
 use super::watchdog::Heart;
@@ -84,10 +85,15 @@ impl ShardThread {
 
 /// Starts an executor.
 pub(super) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
-    LocalExecutorBuilder::new(Placement::Fixed(plan.cpu))
+    // Placement::Fixed panics where the system does not tell which package a
+    // CPU belongs to, as in User Mode Linux.
+    LocalExecutorBuilder::new(Placement::Unbound)
         .name("rserpool-shard")
         .io_memory(IO_MEMORY)
-        .spawn(move || run(plan))
+        .spawn(move || {
+            pin(plan.cpu, plan.number);
+            run(plan)
+        })
         .map(ShardThread)
         .map_err(|error| error.to_string())
 }
