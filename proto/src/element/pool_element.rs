@@ -87,6 +87,8 @@ pub struct PoolElement {
     service: Service,
     policy: Policy,
     home: RegistrarId,
+    /// It was asked to register, and not to deregister since.
+    wanted: bool,
     /// The registrar confirmed it.
     registered: bool,
     /// What is unanswered.
@@ -118,6 +120,7 @@ impl PoolElement {
             service,
             policy,
             home: RegistrarId::new(0),
+            wanted: false,
             registered: false,
             asked: None,
             again: false,
@@ -176,6 +179,7 @@ impl PoolElement {
         };
         let handle = PoolHandle::new(&self.handle);
         let asked = conversation.register(now, self.token, handle, &element);
+        self.wanted = true;
         self.next = None;
         match asked {
             Ok(()) => {
@@ -229,6 +233,8 @@ impl PoolElement {
         let handle = PoolHandle::new(&self.handle);
         conversation.deregister(now, self.token, handle, self.pe)?;
         self.asked = Some(Request::Deregistration);
+        self.wanted = false;
+        self.again = false;
         self.next = None;
         Ok(())
     }
@@ -258,6 +264,11 @@ impl PoolElement {
                     return None;
                 }
                 self.registered = false;
+                if !self.wanted {
+                    // An earlier one was taken for the answer to the
+                    // deregistration; this is the answer.
+                    return None;
+                }
                 // If there is no room, it is made later.
                 let _ = self.register(now, conversation);
                 Some(Progress::Expired)
