@@ -1,8 +1,9 @@
 //! Reliable Server Pooling as sans-IO state machines: the registrar's ASAP
-//! side ([`registrar`]), that of pool elements and pool users ([`endpoint`]),
-//! and the registration of a pool element ([`element`]). They take whole
-//! messages and the time, and give whole messages, the next time-out and what
-//! happened; sockets, clocks and threads are the embedder's.
+//! side ([`registrar`]), the group of registrars ([`enrp`]), the ASAP side of
+//! pool elements and pool users ([`endpoint`]), and the registration of a pool
+//! element ([`element`]). They take whole messages and the time, and give whole
+//! messages, the next time-out and what happened; sockets, clocks and threads
+//! are the embedder's.
 //!
 //! A pool element registers and a pool user finds it, without a network:
 //!
@@ -55,6 +56,7 @@
 
 pub mod element;
 pub mod endpoint;
+pub mod enrp;
 mod life;
 pub mod registrar;
 

@@ -177,6 +177,9 @@ impl Handlespace {
         self.by_pe.insert(hash, slot, hash_of);
         self.own_elements += u32::from(new.home == self.config.registrar);
         self.elements[slot].start_life(now, new.life);
+        if self.tags.get(slot) != 0 {
+            self.tags[slot] = 0;
+        }
         self.restart_keep_alive(now, slot);
         self.wheel.arm(&mut self.elements, now.as_micros(), slot);
         Registered { key, outcome: Outcome::Created, previous_home: None }
@@ -276,7 +279,7 @@ impl Handlespace {
         Some(before)
     }
 
-    fn move_association(&mut self, slot: u32, association: Option<AssociationId>) {
+    pub(super) fn move_association(&mut self, slot: u32, association: Option<AssociationId>) {
         let group = self.elements[slot].association();
         if group.map(|group| self.associations.id(group)) == association.map(|it| it.0) {
             return;
