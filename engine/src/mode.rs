@@ -360,6 +360,8 @@ impl Orders {
     }
 
     /// [`Orders::link`] in a mode.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn link_moded(
         &mut self,
         number: u32,
@@ -382,6 +384,8 @@ impl Orders {
     }
 
     /// [`Orders::unlink`] in a mode.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn unlink_moded(&mut self, number: u32, element: &mut Element, slot: u32) {
         let mut moded = self.modes.records[number];
         if let Way::Choices(choices) = &mut moded.way {
@@ -396,6 +400,8 @@ impl Orders {
 
     /// [`Orders::relink`] in a mode.
     #[expect(clippy::too_many_arguments, reason = "those of the order, and the time")]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn relink_moded(
         &mut self,
         number: u32,
@@ -494,7 +500,9 @@ impl Orders {
 pub(crate) struct Call {
     pub(crate) now: Timestamp,
     pub(crate) caller: Caller,
-    /// Not more than the pool has elements.
+    /// Not more than there are members.
     pub(crate) items: u32,
+    /// The elements of the pool.
+    pub(crate) members: u32,
     pub(crate) advance: u32,
 }
