@@ -285,8 +285,8 @@ impl Orders {
             }
             return;
         };
-        let order = by_zone.zones[record].order;
-        by_zone.orders.list(&order, call.items, into);
+        let Zone { order, len, .. } = by_zone.zones[record];
+        by_zone.orders.list(&order, call.items.min(len), into);
         let near = into.len();
         if near < call.items as usize {
             // All of the zone are given, so that among as many as asked for
