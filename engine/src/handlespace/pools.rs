@@ -74,9 +74,9 @@ impl<'a> PoolRef<'a> {
         let (space, roster) = (self.space, self.record().roster);
         let mut number = 0;
         core::iter::from_fn(move || {
-            let (found, slot) = roster.next(&space.orders.words, number)?;
+            let (found, key) = roster.next(&space.rosters, number)?;
             number = found + 1;
-            Some(ElementRef::new(space, space.key(slot)))
+            Some(ElementRef::new(space, key))
         })
     }
 }
