@@ -1,8 +1,9 @@
 //! Reliable Server Pooling as sans-IO state machines: the registrar's ASAP
 //! side ([`registrar`]), that of pool elements and pool users ([`endpoint`]),
-//! and the registration of a pool element ([`element`]). They take whole
-//! messages and the time, and give whole messages, the next time-out and what
-//! happened; sockets, clocks and threads are the embedder's.
+//! the registration of a pool element ([`element`]), and how registrars are
+//! found ([`discovery`]). They take whole messages and the time, and give
+//! whole messages, the next time-out and what happened; sockets, clocks and
+//! threads are the embedder's.
 //!
 //! A pool element registers and a pool user finds it, without a network:
 //!
@@ -53,6 +54,7 @@
 //! assert_eq!(elements.iter().next().unwrap().pe, element.pe);
 //! ```
 
+pub mod discovery;
 pub mod element;
 pub mod endpoint;
 mod life;

@@ -12,6 +12,7 @@ mod answers;
 mod association;
 mod buffers;
 mod config;
+mod dialect;
 mod kind;
 mod mesh;
 mod pools;
@@ -21,5 +22,6 @@ mod suspects;
 
 pub use association::Peer;
 pub use config::{Config, Loopback};
+pub use dialect::Dialect;
 pub use shard::{CloseReason, Output, Shard};
 pub use stats::Stats;

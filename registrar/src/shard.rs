@@ -12,7 +12,6 @@ mod tests;
 
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rserpool_engine::{AssociationId, ShardId, Timestamp, TransportKind};
@@ -102,12 +101,12 @@ impl Shard {
         }
     }
 
-    /// A connection was accepted. `None`: refuse it. Where there is no room,
+    /// A connection was accepted, or an association is up. `None`: refuse it. Where there is no room,
     /// the connection that has been completing a message for longest makes
     /// room: peers that connect and say nothing shut out nobody.
     ///
     /// Needs a [`Shard::turn`] after it.
-    pub(crate) fn accept(&mut self, now: Timestamp, peer: SocketAddr) -> Option<LinkId> {
+    pub(crate) fn accept(&mut self, now: Timestamp, peer: Peer) -> Option<LinkId> {
         let id = self.admit(now, peer);
         match id {
             Some(_) => self.traffic.accepted += 1,
@@ -116,7 +115,7 @@ impl Shard {
         id
     }
 
-    fn admit(&mut self, now: Timestamp, peer: SocketAddr) -> Option<LinkId> {
+    fn admit(&mut self, now: Timestamp, peer: Peer) -> Option<LinkId> {
         if self.draining {
             return None;
         }
@@ -126,8 +125,7 @@ impl Shard {
                 return None;
             }
         }
-        let opened = Peer { address: peer, transport: TransportKind::Tcp };
-        let Some(association) = self.protocol.open(now, opened) else {
+        let Some(association) = self.protocol.open(now, peer) else {
             self.connections.release();
             return None;
         };
@@ -150,6 +148,7 @@ impl Shard {
         for completion in completions {
             match completion {
                 Completion::Received(id, bytes) => self.received(now, id, bytes),
+                Completion::Message(id, message) => self.received_whole(now, id, message),
                 Completion::Sent(id, buffer) => self.sent(now, id, buffer),
                 Completion::Ended(id) => self.end(now, id, CloseReason::Ended),
                 Completion::Failed(id) => self.failed(now, id),
@@ -363,7 +362,8 @@ impl Shard {
     }
 
     fn announce_close(&mut self, id: LinkId, link: &Link, reason: CloseReason) {
-        log::debug!("tcp://{}: {reason}", link.peer);
+        let scheme = if link.peer.transport == TransportKind::Sctp { "sctp" } else { "tcp" };
+        log::debug!("{scheme}://{}: {reason}", link.peer.address);
         self.submissions.push(Submission::Close(id, reason));
     }
 

@@ -19,6 +19,9 @@ pub(crate) struct LinkId {
 pub(crate) enum Completion<'a> {
     /// These bytes arrived on a connection.
     Received(LinkId, &'a [u8]),
+    /// This whole message arrived on an association that keeps the bounds of
+    /// messages.
+    Message(LinkId, &'a [u8]),
     /// All bytes of the last [`Submission::Send`] to this connection are
     /// written; here is their buffer.
     Sent(LinkId, Vec<u8>),
@@ -66,6 +69,15 @@ pub(crate) enum CloseReason {
 }
 
 impl CloseReason {
+    /// Whether an SCTP association is closed gracefully, so that what was sent
+    /// arrives, or at once.
+    pub(crate) const fn is_graceful(self) -> bool {
+        match self {
+            Self::Ended | Self::Malformed | Self::IncompleteMessage | Self::Stop => true,
+            Self::Unread | Self::Evicted | Self::Protocol(_) => false,
+        }
+    }
+
     /// Whether the peer may still have bytes under way that would make the
     /// kernel drop our last answer (RST) if the socket were closed at once.
     pub(crate) const fn lingers(self) -> bool {

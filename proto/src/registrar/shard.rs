@@ -188,7 +188,8 @@ impl Shard {
         };
         let Association { answers, output, .. } = association;
         let Self { config, stats, pools, buffers, .. } = self;
-        let mut turn = Turn { config, stats, now };
+        let dialect = config.dialect(origin.peer.transport);
+        let mut turn = Turn { config, dialect, stats, now };
         let mut write = |out: &mut Vec<u8>| pools.receive(&mut turn, &origin, message, out);
         let effect = if answers.is_empty() {
             if output.capacity() == 0 {
@@ -207,9 +208,13 @@ impl Shard {
         self.announce(id);
     }
 
-    /// Sends a message that answers nothing.
+    /// Sends a message that answers nothing, if the peer wants such a one.
     fn push(&mut self, id: AssociationId, bytes: &[u8]) {
         let Some(association) = self.associations.get_mut(id) else { return };
+        let dialect = self.config.dialect(association.peer.transport);
+        if !dialect.expiry_notice && bytes.first() == Some(&kind::DEREGISTRATION_RESPONSE) {
+            return;
+        }
         if association.output.capacity() == 0 {
             association.output = self.buffers.take();
         }
@@ -310,7 +315,7 @@ impl Shard {
     fn poll_due(&mut self, now: Timestamp) -> bool {
         self.scratch.clear();
         let Self { config, stats, pools, scratch, .. } = self;
-        let mut turn = Turn { config, stats, now };
+        let mut turn = Turn { dialect: config.sctp, config, stats, now };
         let Some(event) = pools.poll_due(&mut turn, scratch) else { return false };
         if let Some(id) = event.association {
             let shard = association::shard_of(id);

@@ -325,7 +325,7 @@ fn host() -> Rc<Host> {
         connections: Arc::new(Connections::new(10)),
     };
     let inboxes = vec![Arc::new(Inbox::new(1).unwrap())];
-    Rc::new(Host::new(ShardId(0), Shard::new(config), inboxes, Instant::now()))
+    Rc::new(Host::new(ShardId(0), Shard::new(config), inboxes, Vec::new(), Instant::now()))
 }
 
 /// Fails without the guard: a panic in any task ends a glommio executor.

@@ -56,9 +56,13 @@ impl Bench {
     }
 
     fn accept(&mut self) -> Option<LinkId> {
+        self.accept_over(TransportKind::Tcp)
+    }
+
+    fn accept_over(&mut self, transport: TransportKind) -> Option<LinkId> {
         self.ports += 1;
-        let peer = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.ports);
-        self.shards[0].accept(self.now, peer)
+        let address = (Ipv4Addr::LOCALHOST, self.ports).into();
+        self.shards[0].accept(self.now, Peer { address, transport })
     }
 
     fn open(&mut self) -> LinkId {

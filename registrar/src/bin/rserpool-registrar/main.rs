@@ -59,6 +59,9 @@ struct Line {
 fn main() -> ExitCode {
     let line: Line = parse_or_exit();
     logger::install(line.log_format, line.log_level);
+    if let Err(contradiction) = line.options.validate() {
+        return fail(&contradiction, ExitCode::from(2));
+    }
     if line.check {
         return match check(&line.options) {
             Ok(bound) => say(&Block("would bind", &bound)).map_or(ExitCode::FAILURE, |()| OK),
@@ -109,6 +112,19 @@ impl fmt::Display for Block<'_> {
         writeln!(f, "  shards       {} on CPUs {:?}", bound.cpus.len(), bound.cpus)?;
         for address in &bound.asap_tcp {
             writeln!(f, "  asap         tcp://{address}")?;
+        }
+        for address in &bound.asap_sctp {
+            writeln!(f, "  asap         sctp://{address}")?;
+        }
+        for address in &bound.asap_sctp_udp {
+            let port = rserpool_registrar::ASAP_PORT;
+            writeln!(f, "  asap         sctp-udp://{address} (SCTP port {port} inside)")?;
+        }
+        for group in &bound.announces {
+            writeln!(f, "  announces    {group}")?;
+        }
+        for without in &bound.without {
+            writeln!(f, "  without      {}: {}", without.address, without.why)?;
         }
         writeln!(f, "  host         io_uring via glommio")?;
         writeln!(f, "  connections  at most {}", bound.connections_max)
