@@ -13,6 +13,8 @@ mod association;
 mod buffers;
 mod config;
 mod dialect;
+mod graves;
+mod journal;
 mod kind;
 mod mesh;
 mod pools;

@@ -54,6 +54,8 @@ enum Item {
 /// The associations of one link.
 pub(crate) struct Carrier {
     link: Box<dyn Link>,
+    /// Ours, for associations that we begin.
+    port: Option<u16>,
     /// What the link told and the shard was not.
     events: VecDeque<Event>,
     told: Vec<Event>,
@@ -63,6 +65,8 @@ pub(crate) struct Carrier {
     associations: Vec<Option<(LinkId, AssocId)>>,
     /// Associations that are forgotten and being closed.
     closing: BTreeSet<AssocId>,
+    /// Links of associations that could not be begun.
+    lost: Vec<LinkId>,
     /// Answers that the link has taken.
     sent: Vec<(LinkId, Vec<u8>)>,
     items: Vec<Item>,
@@ -78,14 +82,16 @@ impl fmt::Debug for Carrier {
 }
 
 impl Carrier {
-    pub(crate) fn new(link: Box<dyn Link>) -> Self {
+    pub(crate) fn new((link, port): (Box<dyn Link>, Option<u16>)) -> Self {
         Self {
             link,
+            port,
             events: VecDeque::new(),
             told: Vec::new(),
             carried: Vec::new(),
             associations: Vec::new(),
             closing: BTreeSet::new(),
+            lost: Vec::new(),
             sent: Vec::new(),
             items: Vec::new(),
             stirred: false,
@@ -136,6 +142,7 @@ impl Carrier {
     ) -> Turned {
         let mut items = mem::take(&mut self.items);
         items.extend(self.sent.drain(..).map(|(link, buffer)| Item::Sent(link, buffer)));
+        items.extend(self.lost.drain(..).map(Item::Gone));
         for _ in 0..EVENTS_A_TURN {
             let Some(event) = self.events.pop_front() else { break };
             self.translate(now, at, shard, event, &mut items);
@@ -153,7 +160,7 @@ impl Carrier {
 
     /// Whether [`Carrier::turn`] has something for the shard.
     pub(crate) fn has_news(&self) -> bool {
-        !self.events.is_empty() || !self.sent.is_empty()
+        !self.events.is_empty() || !self.sent.is_empty() || !self.lost.is_empty()
     }
 
     /// Sends what the shard submitted since the last time.
@@ -169,6 +176,10 @@ impl Carrier {
             | Submission::Pause(id)
             | Submission::Resume(id)
             | Submission::Close(id, _) => *id,
+            Submission::Connect(id, to) => {
+                self.connect(at, *id, *to);
+                return None;
+            }
             Submission::Mesh(_) => return Some(submission),
         };
         let Some(association) = self.association(id) else { return Some(submission) };
@@ -185,9 +196,26 @@ impl Carrier {
                 self.stirred = true;
             }
             Submission::Close(_, reason) => self.close(at, association, reason),
-            Submission::Mesh(_) => {}
+            Submission::Connect(..) | Submission::Mesh(_) => {}
         }
         None
+    }
+
+    /// Begins an association, from the port that we take them on.
+    fn connect(&mut self, at: Instant, link: LinkId, to: SocketAddr) {
+        match self.link.connect(at, &[to.ip()], to.port(), self.port) {
+            Ok(association) => {
+                let peer = Peer { address: to, transport: TransportKind::Sctp };
+                put(&mut self.associations, link.index, (link, association));
+                let carried = Carried { association, link, peer, outgoing: None };
+                put(&mut self.carried, association.slot(), carried);
+            }
+            Err(error) => {
+                log::debug!("sctp://{to}: {error}");
+                self.lost.push(link);
+            }
+        }
+        self.stirred = true;
     }
 
     /// Ends every association at once.
@@ -242,6 +270,11 @@ impl Carrier {
     }
 
     fn up(&mut self, now: Timestamp, at: Instant, shard: &mut Shard, up: Up) {
+        if get(&mut self.carried, up.id).is_some() {
+            // We asked for it. What is to be sent has waited for this.
+            self.send(at, up.id);
+            return;
+        }
         let address = SocketAddr::new(up.peer.ip().to_canonical(), up.peer.port());
         self.admit(now, at, shard, up.id, Peer { address, transport: TransportKind::Sctp });
     }
@@ -288,9 +321,9 @@ impl Carrier {
             let message = rest.get(..length).unwrap_or(rest);
             match self.link.send(at, association, STREAM, asap::PPID, message) {
                 Ok(()) => outgoing.taken += length,
-                Err(SendError::Full) => return,
+                Err(SendError::Full | SendError::NotUp) => return,
                 // It is ending. The link says so, or has.
-                Err(SendError::Gone | SendError::NotUp | SendError::Closing) => break,
+                Err(SendError::Gone | SendError::Closing) => break,
                 Err(error @ (SendError::Empty | SendError::TooLong | SendError::Stream)) => {
                     log::error!("sctp://{}: bug: {error}", carried.peer.address);
                     outgoing.taken += length;

@@ -3,7 +3,7 @@
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity};
 
 use crate::StartError;
 
@@ -56,13 +56,6 @@ pub(crate) fn cpus() -> Result<Vec<usize>, StartError> {
     Ok(cpus)
 }
 
-/// Keeps this thread on one CPU.
-pub(crate) fn pin(cpu: usize) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    Ok(sched_setaffinity(None, &set)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,13 +68,6 @@ mod tests {
         assert_eq!(connections_max(None, u64::MAX, 2).unwrap(), 1 << 24);
         let error = connections_max(None, 100, 2).unwrap_err();
         assert!(matches!(error, StartError::OpenFiles { limit: 100, needed: 112 }), "{error}");
-    }
-
-    #[test]
-    fn a_thread_can_be_kept_on_one_cpu() {
-        let last = *cpus().unwrap().last().unwrap();
-        let pinned = std::thread::spawn(move || pin(last).map(|()| cpus().unwrap()));
-        assert_eq!(pinned.join().unwrap().unwrap(), [last]);
     }
 
     #[test]

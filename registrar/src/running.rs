@@ -12,13 +12,14 @@ use rserpool_engine::{RegistrarId, ShardId, ShardMap};
 use rserpool_proto::discovery::Schedule;
 use rserpool_proto::registrar;
 
+use crate::admin::{Admin, View};
 use crate::announce::{AnnouncePlan, Announcer};
 use crate::connections::Connections;
 use crate::rt::{self, Control, EndNotice, Heart, Inbox, ShardPlan, ShardThread, Watchdog};
 use crate::stats::{ShardStats, Stats};
 use crate::{
-    ASAP_PORT, AsapAddress, Compat, Options, SCTP_UDP_PORT, StartError, listener, process, sctp,
-    shard,
+    ASAP_PORT, AdminAddress, AsapAddress, Compat, Host, Options, SCTP_UDP_PORT, StartError,
+    listener, process, sctp, shard,
 };
 
 /// How long a shard may take to start.
@@ -48,6 +49,12 @@ pub struct Bound {
     pub without: Vec<Without>,
     /// The CPU of each shard.
     pub cpus: Vec<usize>,
+    /// What drives the shards.
+    pub host: Host,
+    /// Why it is not io_uring, if nobody asked for epoll.
+    pub io_uring_refused: Option<String>,
+    /// Where operators look, over HTTP.
+    pub admin: Option<SocketAddr>,
     /// Most connections.
     pub connections_max: u32,
 }
@@ -70,6 +77,7 @@ pub struct Running {
     ended: mpsc::Receiver<u16>,
     watchdog: Option<Watchdog>,
     announcer: Option<Announcer>,
+    admin: Option<Admin>,
     started: Instant,
 }
 
@@ -128,6 +136,7 @@ struct Prepared {
     /// For each endpoint, one a shard.
     endpoints: Vec<Vec<sctp::Endpoint>>,
     announce: AnnouncePlan,
+    admin: Option<TcpListener>,
     shard: shard::Config,
     map_seed: u64,
     seeds: Vec<u64>,
@@ -136,7 +145,7 @@ struct Prepared {
 impl Prepared {
     fn new(options: &Options) -> Result<Self, StartError> {
         options.validate().map_err(StartError::Options)?;
-        rt::probe()?;
+        let (host, io_uring_refused) = choose_host(options.host)?;
         let files = process::raise_open_files();
         let allowed = process::cpus()?;
         let most = u16::try_from(allowed.len()).unwrap_or(u16::MAX);
@@ -155,7 +164,14 @@ impl Prepared {
             message_timeout: options.message_timeout,
             unfed_bytes_max: UNFED_BYTES_MAX,
             connections: Arc::new(Connections::new(connections_max)),
+            calls: !sockets.endpoints.is_empty(),
         };
+        let (admin, admin_listener) = match options.admin {
+            AdminAddress::Off => None,
+            AdminAddress::At(address) => Some(listener::bind_admin(address)?),
+            AdminAddress::IfFree(address) => listener::bind_admin(address).ok(),
+        }
+        .unzip();
         let Places { asap_tcp, asap_sctp, asap_sctp_udp, without, listeners, endpoints } = sockets;
         let announce = announce_plan(options, id, &asap_tcp, &asap_sctp, &asap_sctp_udp);
         let announces = if announce.is_empty() { Vec::new() } else { announce.groups.clone() };
@@ -167,9 +183,13 @@ impl Prepared {
             announces,
             without,
             cpus,
+            host,
+            io_uring_refused,
+            admin,
             connections_max,
         };
-        Ok(Self { bound, listeners, endpoints, announce, shard, map_seed, seeds })
+        let admin = admin_listener;
+        Ok(Self { bound, listeners, endpoints, announce, admin, shard, map_seed, seeds })
     }
 
     fn start(self) -> Result<Running, StartError> {
@@ -190,6 +210,7 @@ impl Prepared {
             ended: endings,
             watchdog: None,
             announcer: None,
+            admin: None,
             started: epoch,
         };
         let mut listeners: Vec<_> = self.listeners.into_iter().map(Vec::into_iter).collect();
@@ -215,15 +236,26 @@ impl Prepared {
                 ready,
                 ended: EndNotice { shard: number, to: ended.clone() },
             };
-            let thread =
-                rt::spawn(plan).map_err(|message| StartError::Shard { shard: number, message })?;
+            let thread = rt::spawn(running.bound.host, plan)
+                .map_err(|message| StartError::Shard { shard: number, message })?;
             running.shards.push(Some(thread));
             readiness.push(is_ready);
         }
         running.await_ready(&readiness)?;
-        running.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
+        if let Some(listener) = self.admin {
+            let view = View {
+                bound: running.bound.clone(),
+                map,
+                inboxes: running.inboxes.clone(),
+                started: epoch,
+            };
+            running.admin = Some(Admin::start(listener, view).map_err(StartError::Host)?);
+        }
         if !self.announce.is_empty() {
             running.announcer = Some(Announcer::start(self.announce).map_err(StartError::Host)?);
+        }
+        if running.bound.host == Host::IoUring {
+            running.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
         }
         Ok(running)
     }
@@ -286,6 +318,7 @@ impl Running {
 
     fn end(&mut self) -> Result<Summary, ShardFailure> {
         self.announcer = None;
+        self.admin = None;
         for inbox in &self.inboxes {
             inbox.tell(Control::Stop);
         }
@@ -348,6 +381,19 @@ impl Drop for Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running").field("bound", &self.bound).finish_non_exhaustive()
+    }
+}
+
+/// The host that was asked for, or that this system allows, and what speaks
+/// against io_uring if that was not to be had.
+fn choose_host(asked: Option<Host>) -> Result<(Host, Option<String>), StartError> {
+    if asked == Some(Host::Epoll) {
+        return Ok((Host::Epoll, None));
+    }
+    match rt::probe() {
+        Ok(()) => Ok((Host::IoUring, None)),
+        Err(error) if asked.is_some() => Err(error),
+        Err(error) => Ok((Host::Epoll, Some(error.in_short()))),
     }
 }
 

@@ -30,12 +30,17 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    /// Its link, on the thread that is to drive it.
-    pub(crate) fn open(self, at: Instant) -> io::Result<Box<dyn Link>> {
+    /// Its link, on the thread that is to drive it, and the SCTP port it
+    /// listens on.
+    pub(crate) fn open(self, at: Instant) -> io::Result<(Box<dyn Link>, Option<u16>)> {
         match self {
-            Self::Kernel(link) => Ok(link),
+            Self::Kernel(link) => {
+                let port = link.local_ports().first().copied();
+                Ok((link, port))
+            }
             Self::Udp { sockets, config, seed } => {
-                Ok(Box::new(UdpLink::new(sockets, *config, at, seed)?))
+                let port = config.listen.first().copied();
+                Ok((Box::new(UdpLink::new(sockets, *config, at, seed)?), port))
             }
         }
     }

@@ -49,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) unfed_bytes_max: usize,
     /// The connections of all shards.
     pub(crate) connections: Arc<Connections>,
+    /// Whether the host can open associations.
+    pub(crate) calls: bool,
 }
 
 /// One shard: the protocol's and its connections.
@@ -73,6 +75,8 @@ pub(crate) struct Shard {
     unfed_bytes_max: usize,
     connections: Arc<Connections>,
     traffic: Traffic,
+    /// The host can open associations.
+    calls: bool,
     /// There is no other shard to wait for.
     alone: bool,
     draining: bool,
@@ -95,6 +99,7 @@ impl Shard {
             message_timeout: config.message_timeout,
             unfed_bytes_max: config.unfed_bytes_max,
             connections: config.connections,
+            calls: config.calls,
             traffic: Traffic::default(),
             alone,
             draining: false,
@@ -302,8 +307,26 @@ impl Shard {
                     }
                 }
                 Output::Mesh(to) => self.submissions.push(Submission::Mesh(to)),
+                Output::Connect(association) => self.connect(now, association),
+                Output::Group(_) => {}
             }
         }
+    }
+
+    /// The registrar calls a pool element. Where nothing can be called, or
+    /// there is no room, it is as if nobody answered.
+    fn connect(&mut self, now: Timestamp, association: AssociationId) {
+        let peer = self.protocol.peer(association);
+        let Some(peer) = peer.filter(|_| self.calls && self.connections.acquire()) else {
+            self.protocol.close(now, association);
+            return;
+        };
+        let mut link = Link::new(peer, association);
+        // Nobody has to speak who did not ask for the association.
+        link.spoke = true;
+        let id = self.links.insert(link);
+        self.by_association.insert(association, id);
+        self.submissions.push(Submission::Connect(id, peer.address));
     }
 
     /// Closes connections whose peers are late. `true`: there are more.

@@ -2,6 +2,7 @@
 //! between the registrar and whatever does its I/O.
 
 use core::fmt;
+use core::net::SocketAddr;
 
 use rserpool_engine::ShardId;
 use rserpool_proto::registrar;
@@ -36,6 +37,9 @@ pub(crate) enum Completion<'a> {
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Submission {
+    /// Open an association with the peer, which is to be had over SCTP. What is
+    /// to be sent over it may be submitted before it is up.
+    Connect(LinkId, SocketAddr),
     /// Write these bytes. There is at most one for each connection until its
     /// [`Completion::Sent`].
     Send(LinkId, Vec<u8>),

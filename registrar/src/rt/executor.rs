@@ -14,6 +14,7 @@ use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, timer};
 use rserpool_engine::ShardId;
 use socket2::Socket;
 
+use super::cpu::pin;
 use super::host::Host;
 use super::mesh::{Control, Inbox};
 use super::readable::Readable;
@@ -21,7 +22,6 @@ use super::sctp::Sctp;
 use super::watchdog::Heart;
 use super::{accept, descriptor, sctp, timer as deadlines};
 use crate::carrier::Carrier;
-use crate::process;
 use crate::sctp::Endpoint;
 use crate::shard::{Config, Shard};
 use crate::stats::ShardStats;
@@ -31,7 +31,7 @@ use crate::turn::Completion;
 /// for files, and exceeds what may be locked by default.
 const IO_MEMORY: usize = 64 << 10;
 /// How long the connections have to take their last answers at a stop.
-const DRAIN: Duration = Duration::from_secs(1);
+pub(super) const DRAIN: Duration = Duration::from_secs(1);
 /// How long shards wait for each other to have drained.
 const DRAIN_POLL: Duration = Duration::from_millis(2);
 /// Before an executor ends: its rings have to see what was canceled.
@@ -84,28 +84,28 @@ pub(crate) struct ShardThread(ExecutorJoinHandle<ShardStats>);
 
 impl ShardThread {
     /// Waits for its end; says what it counted, or why it failed.
-    pub(crate) fn join(self) -> Result<ShardStats, String> {
+    pub(super) fn join(self) -> Result<ShardStats, String> {
         self.0.join().map_err(|error| error.to_string())
     }
 }
 
 /// Starts an executor.
-pub(crate) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
-    // Pinned by itself: where the host does not tell its topology (no sysfs,
-    // User Mode Linux), glommio's fixed placement panics.
+pub(super) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
+    // Placement::Fixed panics where the system does not tell which package a
+    // CPU belongs to, as in User Mode Linux.
     LocalExecutorBuilder::new(Placement::Unbound)
         .name("rserpool-shard")
         .io_memory(IO_MEMORY)
-        .spawn(move || run(plan))
+        .spawn(move || {
+            pin(plan.cpu, plan.number);
+            run(plan)
+        })
         .map(ShardThread)
         .map_err(|error| error.to_string())
 }
 
 async fn run(plan: ShardPlan) -> ShardStats {
     END_NOTICE.set(Some(plan.ended));
-    if let Err(error) = process::pin(plan.cpu) {
-        log::warn!("shard {}: not pinned to CPU {}: {error}", plan.number.0, plan.cpu);
-    }
     let shard = Shard::new(plan.shard);
     let (carriers, readables) = match open(plan.endpoints) {
         Ok(opened) => opened,
@@ -220,6 +220,8 @@ async fn receive(host: Rc<Host>, event: BufferedFile) {
             match control {
                 // Nobody waits for the answer any more if it cannot be sent.
                 Control::Stats(answer) => drop(answer.send(host.stats())),
+                // A panic is logged, and nobody gets an answer.
+                Control::Look(look) => drop(host.with_shard(|shard, _| look(shard))),
                 Control::Stop => host.stop.ring(),
             }
         }

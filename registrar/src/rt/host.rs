@@ -180,6 +180,8 @@ impl Host {
             Submission::Send(id, bytes) => {
                 self.with_connection(id, |connection| connection.write(bytes));
             }
+            // The shard was told that nothing can be called.
+            Submission::Connect(..) => {}
             Submission::Pause(id) => self.with_connection(id, Connection::pause),
             Submission::Resume(id) => self.with_connection(id, Connection::resume),
             Submission::Close(id, reason) => {
@@ -260,21 +262,12 @@ impl Host {
     }
 
     pub(super) fn stats(&self) -> ShardStats {
-        let shard = self.shard.borrow();
-        let space = shard.protocol().handlespace().stats();
-        let mut traffic = *shard.traffic();
-        traffic.panics = self.panics.get();
-        ShardStats {
-            connections: shard.open_links() as u64,
-            traffic,
-            protocol: shard.protocol().stats(),
-            pools: u64::from(space.pools),
-            elements: u64::from(space.elements),
-        }
+        ShardStats::of(&self.shard.borrow(), self.panics.get())
     }
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+/// The text of a panic.
+pub(super) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
 }

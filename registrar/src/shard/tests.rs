@@ -36,6 +36,7 @@ impl Bench {
                 message_timeout: TIMEOUT,
                 unfed_bytes_max: 1 << 20,
                 connections: Arc::clone(&connections),
+                calls: false,
             };
             change(&mut config);
             Shard::new(config)
@@ -312,7 +313,9 @@ fn who_reads_late_goes_on_where_it_stopped() {
             }
             Submission::Resume(_) => resumed = true,
             Submission::Pause(_) => resumed = false,
-            Submission::Close(..) | Submission::Mesh(_) => panic!("{submission:?}"),
+            Submission::Connect(..) | Submission::Close(..) | Submission::Mesh(_) => {
+                panic!("{submission:?}")
+            }
         }
         submissions.extend(bench.receive(id, b""));
     }
