@@ -20,7 +20,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "rserpool-loadgen",
-        &["rserpool-engine", "rserpool-codec", "rserpool-proto", "rserpool-registrar"],
+        &[
+            "rserpool-engine",
+            "rserpool-codec",
+            "rserpool-proto",
+            "rserpool-registrar",
+            "rserpool-sctp",
+        ],
     ),
     ("rserpool-benches", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
     ("rserpool-sctp", &[]),

@@ -49,6 +49,7 @@
 //! go to the [`log`] crate. glommio 0.9 leaves one descriptor and an idle
 //! helper thread's memory behind for each shard that was stopped.
 
+mod admin;
 mod command_line;
 mod connections;
 mod error;
@@ -65,6 +66,6 @@ mod turn;
 
 pub use command_line::parse_or_exit;
 pub use error::StartError;
-pub use options::{ASAP_PORT, AsapAddress, AsapAddressError, Host, Options};
+pub use options::{ASAP_PORT, AdminAddress, AsapAddress, AsapAddressError, Host, Options};
 pub use running::{Bound, Running, ShardFailure, Summary, check, start};
 pub use stats::{ShardStats, Stats, Traffic};

@@ -41,6 +41,10 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "HOST")]
     pub host: Option<Host>,
 
+    /// Where operators look, over HTTP. The command line has its own default.
+    #[arg(skip)]
+    pub admin: AdminAddress,
+
     /// Milliseconds between two keep-alives to a pool element; 0 for none
     ///
     /// Without keep-alives a dead pool element is found by reports, by the
@@ -101,6 +105,7 @@ impl Default for Options {
             asap: Vec::new(),
             shards: None,
             host: None,
+            admin: AdminAddress::Off,
             keep_alive_interval: Duration::from_secs(5),
             keep_alive_timeout: Duration::from_secs(5),
             message_timeout: Duration::from_secs(30),
@@ -126,6 +131,18 @@ impl Options {
         }
         self.asap.iter().map(|AsapAddress::Tcp(address)| *address).collect()
     }
+}
+
+/// Where operators look at a registrar, over HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AdminAddress {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// Here. Port 0 is one the system chooses.
+    At(SocketAddr),
+    /// Here if it is free, else nowhere.
+    IfFree(SocketAddr),
 }
 
 /// What drives the shards of a registrar.

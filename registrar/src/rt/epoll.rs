@@ -360,6 +360,8 @@ impl Reactor {
             match control {
                 // Nobody waits for the answer any more if it cannot be sent.
                 Control::Stats(answer) => drop(answer.send(self.stats())),
+                // A panic is logged, and nobody gets an answer.
+                Control::Look(look) => drop(self.guarded(|reactor| look(&reactor.shard))),
                 Control::Stop => self.begin_stop(),
             }
         }

@@ -184,6 +184,8 @@ async fn receive(host: Rc<Host>, event: BufferedFile) {
             match control {
                 // Nobody waits for the answer any more if it cannot be sent.
                 Control::Stats(answer) => drop(answer.send(host.stats())),
+                // A panic is logged, and nobody gets an answer.
+                Control::Look(look) => drop(host.with_shard(|shard, _| look(shard))),
                 Control::Stop => host.stop.ring(),
             }
         }
