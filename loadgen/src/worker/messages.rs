@@ -34,7 +34,7 @@ impl Worker {
             Event::Deregistered { token, handle, pe, causes } => {
                 self.deregistered(token, now, handle, pe, causes.as_ref());
             }
-            Event::Resolved { token, handle, policy, elements, error } => match error {
+            Event::Resolved { token, handle, policy, elements, error, .. } => match error {
                 None => self.resolved(token, now, policy, &elements),
                 Some(causes) => self.unresolved(token, now, handle, &causes),
             },
