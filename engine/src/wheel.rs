@@ -60,11 +60,14 @@ impl Wheel {
     }
 
     /// Puts an element into the bucket of its deadline.
+    #[inline]
     pub(crate) fn arm(&mut self, elements: &mut Slab<Element>, now: u64, slot: u32) {
-        let deadline = elements[slot].deadline();
+        let element = &mut elements[slot];
+        let deadline = element.deadline();
         if deadline == NEVER {
             return;
         }
+        element.set(Flag::Armed);
         if self.len == 0 {
             (self.clock, self.current) = (self.clock.max(tick(now)), NEVER);
         }
@@ -82,17 +85,24 @@ impl Wheel {
             let level = away.min(farthest).ilog2() / LEVEL_BITS;
             level * BUCKETS + digit(due >> (level * LEVEL_BITS))
         };
-        elements[slot].set(Flag::Armed);
         self.push(elements, bucket, slot);
     }
 
+    /// Moves an element to the bucket of its deadline.
+    #[inline(never)]
+    pub(crate) fn rearm(&mut self, elements: &mut Slab<Element>, now: u64, slot: u32) {
+        self.disarm(elements, slot);
+        self.arm(elements, now, slot);
+    }
+
     /// Takes an element out, if it is in.
+    #[inline]
     pub(crate) fn disarm(&mut self, elements: &mut Slab<Element>, slot: u32) {
-        if !elements[slot].has(Flag::Armed) {
+        let element = &mut elements[slot];
+        if !element.has(Flag::Armed) {
             return;
         }
         self.len -= 1;
-        let element = &mut elements[slot];
         let (earlier, later) = (element.earlier, element.later);
         element.clear(Flag::Armed);
         (element.earlier, element.later) = (NONE, NONE);
@@ -110,9 +120,11 @@ impl Wheel {
         }
     }
 
+    #[inline]
     fn push(&mut self, elements: &mut Slab<Element>, bucket: u32, slot: u32) {
         let later = core::mem::replace(&mut self.heads[bucket as usize], slot);
-        (elements[slot].earlier, elements[slot].later) = (FIRST_OF | bucket, later);
+        let element = &mut elements[slot];
+        (element.earlier, element.later) = (FIRST_OF | bucket, later);
         if later == NONE {
             let (level, word, bit) = Self::bit(bucket);
             self.occupied[level][word] |= 1 << bit;
