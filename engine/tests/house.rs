@@ -19,6 +19,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["rserpool-engine", "rserpool-codec", "rserpool-proto", "rserpool-registrar"],
     ),
     (
+        "rserpool-cli",
+        &[
+            "rserpool-engine",
+            "rserpool-codec",
+            "rserpool-proto",
+            "rserpool-client",
+            "rserpool-registrar",
+        ],
+    ),
+    (
         "rserpool-loadgen",
         &["rserpool-engine", "rserpool-codec", "rserpool-proto", "rserpool-registrar"],
     ),
@@ -27,7 +37,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Edges that exist for tests only.
-const DEV_ONLY: &[(&str, &str)] = &[("rserpool-client", "rserpool-registrar")];
+const DEV_ONLY: &[(&str, &str)] =
+    &[("rserpool-client", "rserpool-registrar"), ("rserpool-cli", "rserpool-registrar")];
 
 /// One of these in a licence expression is enough; see `deny.toml`.
 const LICENCES: &[&str] = &[
