@@ -2,6 +2,8 @@
 
 mod check;
 mod elements;
+mod group;
+mod modes;
 mod pools;
 mod register;
 mod resolve;
@@ -65,6 +67,7 @@ pub struct Handlespace {
     by_handle: Index,
     orders: Orders,
     delays: Paged<Delay>,
+    tags: Paged<u64>,
     /// Records, and handles that do not fit the record of their pool.
     bytes: Arena<u8>,
     associations: Groups,
@@ -100,6 +103,7 @@ impl Handlespace {
             by_handle: Index::for_slots(config.pools_max),
             orders: Orders::for_slots(slots, seed(5)),
             delays: Paged::for_slots(slots),
+            tags: Paged::for_slots(slots),
             bytes: Arena::new(),
             associations: Groups::for_slots(slots, hasher.clone()),
             homes: Groups::for_slots(slots, hasher.clone()),

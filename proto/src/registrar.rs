@@ -12,6 +12,8 @@ mod answers;
 mod association;
 mod buffers;
 mod config;
+mod graves;
+mod journal;
 mod kind;
 mod mesh;
 mod pools;

@@ -222,6 +222,21 @@ fn a_deregistered_element_asks_nothing_more() {
 }
 
 #[test]
+fn a_deregistered_element_stays_so_when_an_expiry_crossed_its_last_requests() {
+    let mut bench = Bench::registered(life(10));
+    let Bench { element, conversation } = &mut bench;
+    element.register(at(5), conversation).expect("there is room");
+    element.deregister(at(5), conversation).expect("there is room");
+    assert_eq!(bench.sent(), ["registration 0", "deregistration"]);
+    let gone = Message::DeregistrationResponse { handle: POOL, pe: PE, error: None };
+    // The notice that the first registration is over looks like the answer.
+    assert!(!bench.receive(at(6), &gone, |p| assert_eq!(p, Some(Progress::Deregistered))));
+    bench.receive(at(6), &ACCEPTED, |p| assert_eq!(p, None));
+    assert!(!bench.receive(at(6), &gone, |p| assert_eq!(p, None)));
+    assert_eq!(bench.sent(), Vec::<String>::new());
+}
+
+#[test]
 fn a_refused_deregistration_is_told_and_the_element_stays() {
     let mut bench = Bench::registered(life(120));
     bench.element.deregister(at(1), &mut bench.conversation).unwrap();

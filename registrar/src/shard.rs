@@ -303,6 +303,9 @@ impl Shard {
                     }
                 }
                 Output::Mesh(to) => self.submissions.push(Submission::Mesh(to)),
+                // Nothing can be called yet: it is as if nobody answered.
+                Output::Connect(association) => self.protocol.close(now, association),
+                Output::Group(_) => {}
             }
         }
     }

@@ -101,6 +101,8 @@ pub struct PoolElement {
     /// The policy the registrar confirmed last.
     confirmed: Option<Policy>,
     home: RegistrarId,
+    /// It was asked to register, and not to deregister since.
+    wanted: bool,
     /// The registrar confirmed it.
     registered: bool,
     /// What is unanswered.
@@ -135,6 +137,7 @@ impl PoolElement {
             asked_at: Timestamp::ZERO,
             confirmed: None,
             home: RegistrarId::new(0),
+            wanted: false,
             registered: false,
             asked: None,
             again: false,
@@ -205,6 +208,7 @@ impl PoolElement {
         };
         let handle = PoolHandle::new(&self.handle);
         let asked = conversation.register(now, self.token, handle, &element);
+        self.wanted = true;
         self.next = None;
         match asked {
             Ok(()) => {
@@ -294,6 +298,8 @@ impl PoolElement {
         let handle = PoolHandle::new(&self.handle);
         conversation.deregister(now, self.token, handle, self.pe)?;
         self.asked = Some(Request::Deregistration);
+        self.wanted = false;
+        self.again = false;
         self.next = None;
         Ok(())
     }
@@ -323,6 +329,11 @@ impl PoolElement {
                     return None;
                 }
                 self.registered = false;
+                if !self.wanted {
+                    // An earlier one was taken for the answer to the
+                    // deregistration; this is the answer.
+                    return None;
+                }
                 // If there is no room, it is made later.
                 let _ = self.register(now, conversation);
                 Some(Progress::Expired)

@@ -3,14 +3,17 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use rserpool_codec::asap::Message;
+use rserpool_codec::enrp::extension::identity_hash;
 use rserpool_codec::{Addresses, Cause, CauseCode, Causes, Element, Transport, parameter};
 use rserpool_engine::{
-    AssociationId, ChannelUse, Outcome, PoolHandle, RegisterError, Registered, Registration,
+    AssociationId, ChannelUse, Outcome, PeId, PoolHandle, RegisterError, Registered, Registration,
     TransportKind,
 };
 
 use super::super::Loopback;
+use super::super::journal::Change;
 use super::{Effect, Origin, Pools, Turn, emit};
+use crate::enrp::Standing;
 
 impl Pools {
     pub(super) fn register(
@@ -83,13 +86,49 @@ impl Pools {
             record: &self.record,
         };
         match self.space.register(turn.now, &registration) {
-            Ok(registered) => Ok(self.registered(turn, registered, adds, previous)),
+            Ok(registered) => {
+                let unreachable = origin.peer.transport != TransportKind::Sctp;
+                self.claim(turn, registered, handle, element.pe, unreachable);
+                Ok(self.registered(turn, registered, adds, previous))
+            }
             Err(error) => Err(self.cause_of(turn, handle, element, error)),
         }
     }
 
-    /// What follows from an accepted registration. Peers hear of each, also
-    /// of one that changed nothing: they run a timer for its life.
+    /// This registrar is the home of an element that registered. Peers hear of
+    /// it; those of our own kind only if that changed something, for they let
+    /// the home watch over the registration life.
+    fn claim(
+        &mut self,
+        turn: &Turn<'_>,
+        registered: Registered,
+        handle: PoolHandle<'_>,
+        pe: PeId,
+        unreachable: bool,
+    ) {
+        if !self.journal.on {
+            return;
+        }
+        let key = registered.key;
+        let before = Standing::of_tag(self.space.tag(key));
+        let moved = registered.previous_home.is_some();
+        let standing = if registered.outcome == Outcome::Created {
+            let name = identity_hash(handle, pe);
+            let last = self.graves.term(turn.now, name);
+            self.graves.exhume(name);
+            Standing { term: last, ..before }.heard(true)
+        } else {
+            before.heard(moved)
+        };
+        let standing = Standing { unreachable, ..standing };
+        self.space.set_tag(key, standing.tag());
+        let renewal = registered.outcome == Outcome::Renewed && standing == before;
+        let change = Change { deleted: false, renewal, claim: standing.claim(false) };
+        let own = self.space.checksum(turn.config.engine.registrar);
+        self.journal.update(own, change, handle, pe, &self.record);
+    }
+
+    /// What follows from an accepted registration.
     fn registered(
         &mut self,
         turn: &mut Turn<'_>,
