@@ -16,7 +16,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rserpool-registrar", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
     (
         "rserpool-client",
-        &["rserpool-engine", "rserpool-codec", "rserpool-proto", "rserpool-registrar"],
+        &[
+            "rserpool-engine",
+            "rserpool-codec",
+            "rserpool-proto",
+            "rserpool-sctp",
+            "rserpool-registrar",
+        ],
     ),
     (
         "rserpool-cli",
