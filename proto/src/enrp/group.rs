@@ -261,7 +261,7 @@ impl Group {
                     peer.dial_failures = peer.dial_failures.saturating_add(1);
                 }
                 let wait =
-                    core::time::Duration::from_millis(250) * (1 << peer.dial_failures.min(4));
+                    core::time::Duration::from_millis(125) * (1 << peer.dial_failures.min(4));
                 peer.dial_at = now.after(wait + jitter);
             }
             if peer.link == Some(id) {
@@ -540,6 +540,12 @@ impl Group {
     }
 
     // Chance.
+
+    /// A random number below `count`; `None` if that is 0.
+    pub(super) fn choose(&mut self, count: usize) -> Option<usize> {
+        let wide = u128::from(draw(&mut self.chance)) * u128::try_from(count).ok()?;
+        usize::try_from(wide >> 64).ok().filter(|_| count > 0)
+    }
 
     /// A random time below `range`.
     pub(super) fn jitter(&mut self, range: core::time::Duration) -> core::time::Duration {

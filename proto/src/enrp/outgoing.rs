@@ -103,6 +103,12 @@ impl Group {
         let wait = self.config.heartbeat - eighth + self.jitter(eighth * 2);
         self.heartbeat_at = now.after(wait);
         self.appear();
+        // Two that joined at the same time may know each other by others only.
+        let linked = self.linked();
+        let chosen = self.choose(linked.len());
+        if let Some((link, peer)) = chosen.and_then(|at| linked.get(at).copied()) {
+            self.say(link, peer, Body::ListRequest);
+        }
         if self.startup.is_none()
             && let Some(token) = self.begin_round(self.map.shards(), Purpose::Homes)
         {
@@ -207,6 +213,9 @@ impl Group {
 
     /// Opens links to mentors and peers that have none.
     pub(super) fn run_dials(&mut self, now: Timestamp) {
+        self.mentors.retain(|mentor| {
+            mentor.link.is_some() || mentor.until.is_none_or(|until| until > now)
+        });
         for at in 0..self.mentors.len() {
             let Some(mentor) = self.mentors.get(at) else { break };
             if mentor.next().is_none_or(|due| due > now) {

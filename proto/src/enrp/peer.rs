@@ -138,8 +138,13 @@ impl Peer {
 
         let tcp_port = self.kin.filter(|kin| tcp && kin.tcp_port != 0).map(|kin| kin.tcp_port);
         let may_sctp = sctp && self.kin.is_none_or(|kin| kin.sctp);
+        // Of one that others told of, the kind is not known: perhaps it is ours,
+        // and takes TCP at the same port.
+        let may_tcp = tcp && self.kin.is_none() && !self.introduced;
+        let turn = self.dial_failures % 2 == 1 || !may_sctp;
         let (transport, port) = match (tcp_port, self.sctp_port) {
             (Some(port), _) => (TransportKind::Tcp, port),
+            (None, Some(port)) if may_tcp && turn => (TransportKind::Tcp, port),
             (None, Some(port)) if may_sctp => (TransportKind::Sctp, port),
             (None, _) => return None,
         };

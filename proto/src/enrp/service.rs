@@ -82,6 +82,8 @@ impl Group {
         if let Some(link) = self.links.get_mut(id) {
             link.registrar = Some(sender);
         }
+        // It is back: peers are called without being told to.
+        self.mentors.retain(|mentor| mentor.until.is_none() || mentor.link != Some(id));
         self.bind(now, id, sender, Extensions::of(bytes).kin);
         true
     }

@@ -153,11 +153,21 @@ impl Group {
     /// The elements of `target` are this registrar's from now on.
     fn complete_takeover(&mut self, now: Timestamp, target: RegistrarId) {
         self.stats.takeovers_completed += 1;
-        self.drop_peer(now, target);
+        self.part_from(now, target);
         self.say_all(Body::TakeoverServer { target });
         let purpose = Purpose::Moving { target };
         if let Some(token) = self.begin_round(self.map.shards(), purpose) {
             self.order_all(&Order::Take { token, from: target });
+        }
+    }
+
+    /// A registrar is taken over, and no peer any more.
+    fn part_from(&mut self, now: Timestamp, id: RegistrarId) {
+        let (sctp, tcp) = (self.config.sctp_port.is_some(), self.config.tcp_port.is_some());
+        let target = self.peer(id).and_then(|peer| peer.target(sctp, tcp));
+        self.drop_peer(now, id);
+        if let Some(target) = target {
+            self.call_on(now, target);
         }
     }
 
@@ -176,7 +186,7 @@ impl Group {
             self.stats.refused += 1;
             return;
         }
-        self.drop_peer(now, target);
+        self.part_from(now, target);
         let kin = self.peer(from).is_some_and(Peer::is_kin);
         let purpose = Purpose::Moving { target };
         if let Some(token) = self.begin_round(self.map.shards(), purpose) {

@@ -162,21 +162,20 @@ impl Pools {
         }
         let name = identity_hash(apply.handle, element.pe);
         let last = self.graves.term(turn.now, name);
-        match apply.claim {
-            Some(claim) if last > 0 && claim.term <= last => {
-                // It left, and the sender does not know. Unless it holds the
-                // element: then it says so with a greater claim.
-                let claim = Standing { term: last, ..Standing::default() }.claim(true);
-                let own = self.space.checksum(me);
-                let change = Change { deleted: true, renewal: false, claim };
-                if self.record_of(turn, element, true) {
-                    let (handle, pe) = (apply.handle, element.pe);
-                    self.journal.update(own, change, handle, pe, &self.record);
-                }
+        if let Some(claim) = apply.claim.filter(|_| last > 0) {
+            // It left, and the sender does not know. If it holds the element
+            // nevertheless, it says so with a greater claim, or asks it.
+            let left = Standing { term: last, ..Standing::default() }.claim(true);
+            let own = self.space.checksum(me);
+            let change = Change { deleted: true, renewal: false, claim: left };
+            if self.record_of(turn, element, true) {
+                self.journal.update(own, change, apply.handle, element.pe, &self.record);
+            }
+            if claim.term <= last {
                 return Effect::default();
             }
-            _ => self.graves.exhume(name),
         }
+        self.graves.exhume(name);
         let standing = Standing::of_claim(apply.claim.unwrap_or_default(), apply.stamp);
         let standing = Standing { term: standing.term.max(last), ..standing };
         if apply.from == me {
@@ -278,6 +277,10 @@ impl Pools {
         };
         if !counts {
             turn.stats.stale_updates += 1;
+            if apply.claim.is_some_and(|claim| claim.left) {
+                // Perhaps it is right, and the element answered before it left.
+                self.space.probe(turn.now, key);
+            }
             return Effect::default();
         }
         if home == me && association.is_some() {
