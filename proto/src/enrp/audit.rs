@@ -23,7 +23,6 @@ pub(super) struct Fetch {
     /// `None`: the peer is of another kind.
     pub(super) session: Option<u32>,
     pub(super) own_only: bool,
-    pub(super) stamp: u16,
     /// Which buckets the peer gives; all, unless it says otherwise.
     pub(super) buckets: BucketSet,
     /// Requests without an answer.
@@ -91,6 +90,15 @@ impl Audit {
             Step::Digesting | Step::Fetching(_) | Step::Sweeping => Some(self.until),
         }
     }
+}
+
+/// What a Handle Table Response says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Response<'a> {
+    pub(super) rejected: bool,
+    pub(super) more: bool,
+    pub(super) pools: Pools<'a>,
+    pub(super) extensions: Extensions<'a>,
 }
 
 /// An answer of our own kind may take a scan of its handlespace.
@@ -211,7 +219,6 @@ impl Group {
             link,
             session,
             own_only,
-            stamp,
             buckets: [0xff; BUCKETS_LEN / 8],
             outstanding,
             ended: false,
@@ -228,11 +235,9 @@ impl Group {
         now: Timestamp,
         id: LinkId,
         from: RegistrarId,
-        rejected: bool,
-        more: bool,
-        pools: Pools<'_>,
-        extensions: &Extensions<'_>,
+        response: &Response<'_>,
     ) {
+        let Response { rejected, more, pools, extensions } = *response;
         let (kin, stamp) = match self.peer(from) {
             Some(peer) => (peer.is_kin(), peer.audit.stamp),
             None => return,

@@ -119,11 +119,13 @@ const LAPSES: u8 = 16;
 fn pack_claim(out: &mut Vec<u8>, claim: Option<Claim>) {
     let Claim { term, provisional, left, unreachable, lapses } = claim.unwrap_or_default();
     out.u32(term);
-    out.u8(u8::from(left) * LEFT
-        | u8::from(provisional) * PROVISIONAL
-        | u8::from(unreachable) * UNREACHABLE
-        | u8::from(lapses) * LAPSES
-        | u8::from(claim.is_none()) * NO_CLAIM);
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    let flags = flag(left, LEFT)
+        | flag(provisional, PROVISIONAL)
+        | flag(unreachable, UNREACHABLE)
+        | flag(lapses, LAPSES)
+        | flag(claim.is_none(), NO_CLAIM);
+    out.u8(flags);
 }
 
 fn unpack_claim(from: &mut Unpack<'_>) -> Option<Option<Claim>> {

@@ -549,7 +549,7 @@ impl Group {
 
     /// A random time below `range`.
     pub(super) fn jitter(&mut self, range: core::time::Duration) -> core::time::Duration {
-        let nanos = u128::from(draw(&mut self.chance)) * range.as_nanos() >> 64;
+        let nanos = (u128::from(draw(&mut self.chance)) * range.as_nanos()) >> 64;
         core::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
     }
 }

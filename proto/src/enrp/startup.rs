@@ -126,10 +126,10 @@ impl Group {
             Step::Seeking => {}
             Step::Listing | Step::Loading if startup.until <= now => {
                 let mentor = startup.mentor.unwrap_or_default();
-                if startup.step == Step::Loading {
-                    if let Some(peer) = self.peer_mut(mentor) {
-                        peer.audit.reset();
-                    }
+                if startup.step == Step::Loading
+                    && let Some(peer) = self.peer_mut(mentor)
+                {
+                    peer.audit.reset();
                 }
                 self.mentor_failed(now, mentor, false);
                 return;

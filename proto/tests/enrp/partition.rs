@@ -39,11 +39,8 @@ fn after_a_partition_heals_all_live_elements_are_everywhere_within_five_seconds(
     cluster.pass(SECOND * 5);
     cluster.assert_equal();
     let elements = cluster.elements(0);
-    let expected = (1..=100)
-        .chain(1011..=1100)
-        .chain(2001..=2100)
-        .chain(5001..=5010)
-        .chain(6001..=6010);
+    let expected =
+        (1..=100).chain(1011..=1100).chain(2001..=2100).chain(5001..=5010).chain(6001..=6010);
     let found: Vec<_> = elements.keys().map(|(_, pe)| *pe).collect();
     assert_eq!(found, expected.collect::<Vec<_>>());
     for pe in 1..=10 {

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use rserpool_engine::Policy;
+use rserpool_proto::enrp;
 
 use super::cluster::{Cluster, agent_address};
 
@@ -79,4 +80,45 @@ fn checksums_agree_after_a_thousand_changes() {
     cluster.pass(SECOND * 20);
     let later: Vec<_> = (0..3).map(|node| cluster.group(node).stats().audits).collect();
     assert_eq!(audits, later, "no checksum asks for an audit");
+}
+
+#[test]
+fn elements_move_to_the_registrar_they_are_suggested_to_where_that_is_wanted() {
+    let mut cluster =
+        Cluster::with(3, 1, |config| config.suggestions = enrp::Suggestions::Exchange);
+    cluster.start_all();
+    for pe in 1..=40 {
+        cluster.register(0, "pool", pe);
+    }
+    cluster.pass(SECOND);
+    cluster.assert_equal();
+    for ((_, pe), home) in cluster.elements(0) {
+        let best = (1..=3).max_by_key(|id| id ^ pe).unwrap();
+        assert_eq!(home, best, "of {pe}");
+    }
+    cluster.pass(SECOND * 30);
+    assert_eq!(cluster.elements(0).len(), 40, "and are kept alive there");
+}
+
+#[test]
+fn elsewhere_they_stay() {
+    let mut cluster = Cluster::serving(3);
+    for pe in 1..=40 {
+        cluster.register(0, "pool", pe);
+    }
+    cluster.pass(SECOND);
+    assert!(cluster.elements(1).values().all(|home| *home == 1));
+}
+
+#[test]
+fn a_report_at_another_registrar_than_the_home_removes_nothing_there() {
+    let mut cluster = Cluster::serving(2);
+    cluster.register(0, "pool", 1);
+    cluster.pass(SECOND / 10);
+    for user in 0..10 {
+        cluster.report(1, user, "pool", 1);
+    }
+    cluster.pass(SECOND * 3);
+    assert_eq!(cluster.elements(1).len(), 1);
+    cluster.assert_equal();
 }
