@@ -3,6 +3,7 @@
 mod check;
 mod elements;
 mod group;
+mod modes;
 mod pools;
 mod register;
 mod resolve;

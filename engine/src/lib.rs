@@ -14,6 +14,7 @@ mod handlespace;
 mod index;
 mod key;
 mod lots;
+mod mode;
 mod names;
 mod order;
 mod paged;
@@ -35,6 +36,7 @@ pub use handlespace::{
     Stats, TableCursor,
 };
 pub use key::ElementKey;
+pub use mode::{Caller, ModeError, SelectionKey, SelectionMode, ZoneId};
 pub use names::{
     AssociationId, ChannelUse, PeChecksum, PeId, PoolHandle, RegistrarId, RegistrationLife,
     TransportKind,

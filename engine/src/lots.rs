@@ -249,6 +249,11 @@ impl Lots {
         }
     }
 
+    /// Whether all weights are 1.
+    pub(crate) const fn is_uniform(&self) -> bool {
+        self.is_uniform
+    }
+
     /// Whether the elements are in classes, for checks.
     pub(crate) const fn has_classes(&self) -> bool {
         self.classes != NONE
@@ -300,7 +305,7 @@ const fn index_of(place: u32) -> u32 {
 
 /// Two entries of an array change places.
 #[inline]
-fn exchange(
+pub(crate) fn exchange(
     array: Array,
     words: &mut Arena<u32>,
     places: &mut Paged<u32>,

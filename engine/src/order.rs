@@ -3,18 +3,27 @@
 
 use smallvec::SmallVec;
 
+mod check;
+
+use core::ops::IndexMut;
+
 use crate::ElementKey;
 use crate::PolicyKind;
+use crate::Timestamp;
 use crate::arena::Arena;
 use crate::array::Lot;
+use crate::chance::mix;
 use crate::element::{Element, Flag};
 use crate::lots::{Lots, Urn};
+use crate::mode::Modes;
 use crate::paged::Paged;
 use crate::policy::weighted_round_robin::Turn;
 use crate::policy::{Family, Standing};
 use crate::ring::{Blocks, Ring};
 use crate::slab::Slab;
 use crate::sorted::{self, Sorted};
+
+pub(crate) use check::Counts;
 
 /// Where selected elements go.
 pub(crate) type Selected = SmallVec<[ElementKey; 16]>;
@@ -42,19 +51,47 @@ pub(crate) enum Order {
         lots: Lots,
         degrades: bool,
     },
+    /// The pool is in a selection mode: the number of its record.
+    Moded(u32),
 }
 
 impl Order {
     pub(crate) const fn new(kind: PolicyKind) -> Self {
         let sorted = Sorted::EMPTY;
-        let degrades = kind.degrades();
-        match kind.family() {
+        let degrades = kind.rule().degrades;
+        match kind.rule().family {
             Family::Circle => Self::Circle(Ring::EMPTY),
             Family::Sorted => Self::Sorted { sorted, degrades },
             Family::Turns => Self::Turns { sorted, time: 0 },
             Family::EqualLots => Self::Lots { lots: Lots::new(true), degrades },
             Family::Lots => Self::Lots { lots: Lots::new(false), degrades },
         }
+    }
+
+    /// An order of the same policy without elements.
+    pub(crate) const fn emptied(&self) -> Self {
+        match *self {
+            Self::Circle(_) => Self::Circle(Ring::EMPTY),
+            Self::Sorted { degrades, .. } => Self::Sorted { sorted: Sorted::EMPTY, degrades },
+            Self::Turns { .. } => Self::Turns { sorted: Sorted::EMPTY, time: 0 },
+            Self::Lots { lots, degrades } => {
+                Self::Lots { lots: Lots::new(lots.is_uniform()), degrades }
+            }
+            Self::Moded(number) => Self::Moded(number),
+        }
+    }
+
+    /// Whether a selection counts for a degradation.
+    pub(crate) const fn degrades(&self) -> bool {
+        match *self {
+            Self::Sorted { degrades, .. } | Self::Lots { degrades, .. } => degrades,
+            Self::Circle(_) | Self::Turns { .. } | Self::Moded(_) => false,
+        }
+    }
+
+    /// Whether an element that is passed over has had its turn.
+    pub(crate) const fn has_turns(&self) -> bool {
+        matches!(self, Self::Circle(_) | Self::Turns { .. })
     }
 }
 
@@ -67,6 +104,7 @@ pub(crate) struct Orders {
     pub(crate) places: Paged<u32>,
     pub(crate) words: Arena<u32>,
     pub(crate) urn: Urn,
+    pub(crate) modes: Modes,
 }
 
 impl Orders {
@@ -77,6 +115,7 @@ impl Orders {
             places: Paged::for_slots(slots),
             words: Arena::new(),
             urn: Urn::for_slots(slots, seed),
+            modes: Modes::for_slots(slots, mix(seed)),
         }
     }
 
@@ -87,8 +126,12 @@ impl Orders {
         element: &mut Element,
         key: ElementKey,
         standing: Standing,
+        now: Timestamp,
     ) {
         match (order, standing) {
+            (Order::Moded(number), _) => {
+                return self.link_moded(*number, element, key, standing, now);
+            }
             (Order::Circle(ring), _) => ring.insert(&mut self.blocks, &mut self.places, key),
             (Order::Sorted { sorted, .. }, Standing::Key(value)) => {
                 sorted.insert(&mut self.sorted, &mut self.places, key, value.into());
@@ -113,8 +156,12 @@ impl Orders {
         if !element.has(Flag::Linked) {
             return;
         }
+        if let Order::Moded(number) = *order {
+            return self.unlink_moded(number, element, slot);
+        }
         element.clear(Flag::Linked);
         match order {
+            Order::Moded(_) => {}
             Order::Circle(ring) => ring.remove(&mut self.blocks, &mut self.places, slot),
             Order::Sorted { sorted, .. } | Order::Turns { sorted, .. } => {
                 sorted.remove(&mut self.sorted, &mut self.places, slot);
@@ -128,6 +175,7 @@ impl Orders {
     /// Places an element that registered again. With unchanged values it keeps
     /// its place among its equals; with others it goes behind its new ones.
     /// `before` are its weight before, for turns.
+    #[expect(clippy::too_many_arguments, reason = "all of a re-registration that matters here")]
     pub(crate) fn relink(
         &mut self,
         order: &mut Order,
@@ -136,10 +184,14 @@ impl Orders {
         standing: Standing,
         before: u32,
         is_changed: bool,
+        now: Timestamp,
     ) {
         let slot = key.index;
         let is_linked = element.has(Flag::Linked);
         match (&mut *order, standing) {
+            (&mut Order::Moded(number), _) => {
+                self.relink_moded(number, element, key, standing, before, is_changed, now);
+            }
             (Order::Circle(_), _) => {}
             (Order::Sorted { sorted, .. }, Standing::Key(value)) => {
                 // Also with unchanged values: a degradation ends.
@@ -160,14 +212,14 @@ impl Orders {
             }
             (Order::Sorted { .. } | Order::Turns { .. } | Order::Lots { .. }, _) => {
                 self.unlink(order, element, slot);
-                self.link(order, element, key, standing);
+                self.link(order, element, key, standing, now);
             }
         }
     }
 
     /// The key of an element of a sorted order.
     #[inline]
-    fn key(&self, slot: u32) -> u64 {
+    pub(crate) fn key(&self, slot: u32) -> u64 {
         Sorted::key(&self.sorted, &self.places, slot)
     }
 
@@ -217,6 +269,10 @@ impl Orders {
                 let (urn, words, places) = (&mut self.urn, &mut self.words, &mut self.places);
                 lots.select(urn, words, places, items, |key| into.push(key));
             }
+            Order::Moded(number) => {
+                let base = self.modes.record(*number).base;
+                self.list(&base, items, into);
+            }
         }
     }
 
@@ -225,11 +281,13 @@ impl Orders {
     pub(crate) fn advance(
         &mut self,
         order: &mut Order,
-        elements: &mut Slab<Element>,
+        elements: &mut impl IndexMut<u32, Output = Element>,
         key: ElementKey,
     ) {
         let slot = key.index;
         match order {
+            // Who is in a mode advances in the order of its policy.
+            Order::Moded(_) => {}
             Order::Circle(ring) => ring.pass(&self.blocks, &self.places, slot),
             Order::Sorted { sorted, degrades } => {
                 let value = self.key(slot);

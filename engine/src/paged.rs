@@ -44,9 +44,14 @@ impl<T: Copy + Default> Paged<T> {
         }
     }
 
+    /// The entry of a slot, if it can be written.
+    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
+        self.pages.get((slot >> PAGE_BITS) as usize)?.get(slot as usize % PAGE)
+    }
+
     /// The entry, or the default where none was written.
     #[inline]
-    pub(crate) fn get(&self, slot: u32) -> T {
+    pub(crate) fn get_or_default(&self, slot: u32) -> T {
         let page = self.pages.get((slot >> PAGE_BITS) as usize);
         page.and_then(|page| page.get(slot as usize % PAGE)).copied().unwrap_or_default()
     }

@@ -5,17 +5,25 @@
 
 mod least_used;
 mod least_used_degradation;
+mod least_used_degradation_dpf;
+mod least_used_dpf;
 mod priority;
 mod priority_least_used;
 mod priority_least_used_degradation;
+mod priority_least_used_degradation_dpf;
+mod priority_least_used_dpf;
 mod random;
 mod randomized_least_used;
 mod randomized_least_used_degradation;
 mod randomized_priority_least_used;
 mod randomized_priority_least_used_degradation;
 mod round_robin;
+mod rule;
 mod weighted_random;
+mod weighted_random_dpf;
 pub(crate) mod weighted_round_robin;
+
+pub(crate) use rule::{Family, Rule, Standing, Values};
 
 /// A policy with the parameters of one pool element. Loads, degradations and
 /// DPFs are fixed point: 0 is 0 %, `u32::MAX` is 100 % (RFC 5356, 3.1).
@@ -138,47 +146,6 @@ impl PolicyKind {
     }
 }
 
-/// What the policy values of an element mean for its selection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It has its turn in a circle.
-    Turn,
-    /// It is ordered by this key, lowest first.
-    Key(u32),
-    /// It has this many turns in a round; 0: drained.
-    Turns(u32),
-    /// It is drawn with this weight; 0: drained.
-    Weight(u32),
-}
-
-/// How the elements of a pool are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
-    Circle,
-    Sorted,
-    Turns,
-    EqualLots,
-    Lots,
-}
-
-/// The parameters of a policy: weight, load or priority; degradation; degradation
-/// per distance (DPF); distance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Values {
-    pub(crate) first: u32,
-    pub(crate) degradation: u32,
-    pub(crate) dpf: u32,
-    pub(crate) distance: u32,
-}
-
-impl Values {
-    /// The load that the distance adds: DPF a millisecond, saturating.
-    const fn remoteness(self) -> u32 {
-        let product = self.dpf as u64 * self.distance as u64;
-        if product > u32::MAX as u64 { u32::MAX } else { (product & 0xffff_ffff) as u32 }
-    }
-}
-
 impl Policy {
     /// The parameters.
     #[rustfmt::skip]
@@ -208,34 +175,29 @@ impl Policy {
     }
 
     /// What they mean.
+    #[rustfmt::skip]
     pub(crate) fn standing(&self) -> Standing {
         use PolicyKind as Kind;
         let values = self.values();
         match self.kind() {
-            Kind::RoundRobin => round_robin::standing(),
+            Kind::RoundRobin => round_robin::standing(values),
             Kind::WeightedRoundRobin => weighted_round_robin::standing(values),
-            Kind::Random => random::standing(),
+            Kind::Random => random::standing(values),
             Kind::WeightedRandom => weighted_random::standing(values),
-            Kind::WeightedRandomDpf => weighted_random::standing_with_distance(values),
             Kind::Priority => priority::standing(values),
-            Kind::LeastUsed | Kind::LeastUsedDpf => least_used::standing(values),
-            Kind::LeastUsedDegradation | Kind::LeastUsedDegradationDpf => {
-                least_used_degradation::standing(values)
-            }
-            Kind::PriorityLeastUsed | Kind::PriorityLeastUsedDpf => {
-                priority_least_used::standing(values)
-            }
-            Kind::PriorityLeastUsedDegradation | Kind::PriorityLeastUsedDegradationDpf => {
-                priority_least_used_degradation::standing(values)
-            }
+            Kind::LeastUsed => least_used::standing(values),
+            Kind::LeastUsedDegradation => least_used_degradation::standing(values),
+            Kind::PriorityLeastUsed => priority_least_used::standing(values),
             Kind::RandomizedLeastUsed => randomized_least_used::standing(values),
-            Kind::RandomizedLeastUsedDegradation => {
-                randomized_least_used_degradation::standing(values)
-            }
             Kind::RandomizedPriorityLeastUsed => randomized_priority_least_used::standing(values),
-            Kind::RandomizedPriorityLeastUsedDegradation => {
-                randomized_priority_least_used_degradation::standing(values)
-            }
+            Kind::RandomizedLeastUsedDegradation => randomized_least_used_degradation::standing(values),
+            Kind::PriorityLeastUsedDegradation => priority_least_used_degradation::standing(values),
+            Kind::RandomizedPriorityLeastUsedDegradation => randomized_priority_least_used_degradation::standing(values),
+            Kind::WeightedRandomDpf => weighted_random_dpf::standing(values),
+            Kind::LeastUsedDpf => least_used_dpf::standing(values),
+            Kind::LeastUsedDegradationDpf => least_used_degradation_dpf::standing(values),
+            Kind::PriorityLeastUsedDpf => priority_least_used_dpf::standing(values),
+            Kind::PriorityLeastUsedDegradationDpf => priority_least_used_degradation_dpf::standing(values),
         }
     }
 }
@@ -276,76 +238,28 @@ impl PolicyKind {
         }
     }
 
-    /// How the elements of a pool of this policy are kept.
-    pub(crate) const fn family(self) -> Family {
+    /// What is the same for all elements of this policy.
+    #[rustfmt::skip]
+    pub(crate) const fn rule(self) -> Rule {
         match self {
-            Self::RoundRobin => Family::Circle,
-            Self::WeightedRoundRobin => Family::Turns,
-            Self::Random => Family::EqualLots,
-            Self::WeightedRandom
-            | Self::WeightedRandomDpf
-            | Self::RandomizedLeastUsed
-            | Self::RandomizedLeastUsedDegradation
-            | Self::RandomizedPriorityLeastUsed
-            | Self::RandomizedPriorityLeastUsedDegradation => Family::Lots,
-            Self::Priority
-            | Self::LeastUsed
-            | Self::LeastUsedDegradation
-            | Self::PriorityLeastUsed
-            | Self::PriorityLeastUsedDegradation
-            | Self::LeastUsedDpf
-            | Self::LeastUsedDegradationDpf
-            | Self::PriorityLeastUsedDpf
-            | Self::PriorityLeastUsedDegradationDpf => Family::Sorted,
-        }
-    }
-
-    /// Whether a selection adds the degradation to the load of the element,
-    /// until it registers again.
-    pub(crate) const fn degrades(self) -> bool {
-        match self {
-            Self::LeastUsedDegradation
-            | Self::PriorityLeastUsedDegradation
-            | Self::LeastUsedDegradationDpf
-            | Self::PriorityLeastUsedDegradationDpf
-            | Self::RandomizedLeastUsedDegradation
-            | Self::RandomizedPriorityLeastUsedDegradation => true,
-            Self::RoundRobin
-            | Self::WeightedRoundRobin
-            | Self::Random
-            | Self::WeightedRandom
-            | Self::Priority
-            | Self::LeastUsed
-            | Self::PriorityLeastUsed
-            | Self::RandomizedLeastUsed
-            | Self::RandomizedPriorityLeastUsed
-            | Self::WeightedRandomDpf
-            | Self::LeastUsedDpf
-            | Self::PriorityLeastUsedDpf => false,
-        }
-    }
-
-    /// Whether the policy has a distance.
-    pub(crate) const fn has_distance(self) -> bool {
-        match self {
-            Self::WeightedRandomDpf
-            | Self::LeastUsedDpf
-            | Self::LeastUsedDegradationDpf
-            | Self::PriorityLeastUsedDpf
-            | Self::PriorityLeastUsedDegradationDpf => true,
-            Self::RoundRobin
-            | Self::WeightedRoundRobin
-            | Self::Random
-            | Self::WeightedRandom
-            | Self::Priority
-            | Self::LeastUsed
-            | Self::LeastUsedDegradation
-            | Self::PriorityLeastUsed
-            | Self::PriorityLeastUsedDegradation
-            | Self::RandomizedLeastUsed
-            | Self::RandomizedPriorityLeastUsed
-            | Self::RandomizedLeastUsedDegradation
-            | Self::RandomizedPriorityLeastUsedDegradation => false,
+            Self::RoundRobin => round_robin::RULE,
+            Self::WeightedRoundRobin => weighted_round_robin::RULE,
+            Self::Random => random::RULE,
+            Self::WeightedRandom => weighted_random::RULE,
+            Self::Priority => priority::RULE,
+            Self::LeastUsed => least_used::RULE,
+            Self::LeastUsedDegradation => least_used_degradation::RULE,
+            Self::PriorityLeastUsed => priority_least_used::RULE,
+            Self::RandomizedLeastUsed => randomized_least_used::RULE,
+            Self::RandomizedPriorityLeastUsed => randomized_priority_least_used::RULE,
+            Self::RandomizedLeastUsedDegradation => randomized_least_used_degradation::RULE,
+            Self::PriorityLeastUsedDegradation => priority_least_used_degradation::RULE,
+            Self::RandomizedPriorityLeastUsedDegradation => randomized_priority_least_used_degradation::RULE,
+            Self::WeightedRandomDpf => weighted_random_dpf::RULE,
+            Self::LeastUsedDpf => least_used_dpf::RULE,
+            Self::LeastUsedDegradationDpf => least_used_degradation_dpf::RULE,
+            Self::PriorityLeastUsedDpf => priority_least_used_dpf::RULE,
+            Self::PriorityLeastUsedDegradationDpf => priority_least_used_degradation_dpf::RULE,
         }
     }
 }
@@ -362,7 +276,7 @@ mod tests {
             assert_eq!(policy.kind(), kind);
             assert_eq!(kind.with(policy.values()), policy);
             assert_eq!(PolicyKind::from_code(kind.code()), Some(kind));
-            assert_eq!(kind.has_distance(), policy.values().distance == 4);
+            assert_eq!(kind.rule().has_distance, policy.values().distance == 4);
         }
         assert_eq!(PolicyKind::from_code(0x4000_0010), None);
     }

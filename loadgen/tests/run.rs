@@ -100,7 +100,7 @@ fn a_run_with_the_registrar_inside_is_right() {
     let report = out.report();
     assert_eq!(serde_json::from_str::<Report>(&stdout).unwrap(), report);
     assert_eq!((report.result, report.checks.errors), (Verdict::Passed, 0));
-    assert!(report.selections.elements > 10_000, "{:?}", report.selections);
+    assert!(report.selections.elements > 1000, "{:?}", report.selections);
     assert!(report.memory.is_some() && report.registrar.inside);
     let names: Vec<_> = report.phases.iter().map(|phase| phase.name.as_str()).collect();
     let expected = ["registering", "steady state", "audit", "deregistering", "empty check"];
@@ -111,7 +111,7 @@ fn a_run_with_the_registrar_inside_is_right() {
     };
     assert_eq!(count(0, "register"), 1000);
     assert!(count(1, "re-register") > 0 && count(1, "deregister") > 0 && count(1, "register") > 0);
-    assert!(["resolve 1", "resolve 3", "resolve 10"].iter().all(|name| count(1, name) > 1000));
+    assert!(["resolve 1", "resolve 3", "resolve 10"].iter().all(|name| count(1, name) > 100));
     assert_eq!(count(4, "resolve (check)"), 10);
     for file in ["report.html", "latency.hlog"] {
         assert!(fs::metadata(out.0.join(file)).unwrap().len() > 1000, "{file}");
@@ -135,11 +135,25 @@ fn a_run_against_a_running_registrar_is_right_and_leaves_it_empty() {
 fn a_closed_loop_is_right_too() {
     let out = Out::new("closed");
     let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-loadgen"));
-    command.args(["--elements", "500", "--duration", "1", "--closed", "20", "--out"]).arg(&out.0);
+    command
+        .args([
+            "--elements",
+            "500",
+            "--duration",
+            "1",
+            "--closed",
+            "5",
+            "--connections",
+            "8",
+            "--out",
+        ])
+        .arg(&out.0);
     let (code, stdout, stderr) = told(&finish(spawn(command)));
     assert_eq!(code, 0, "{stdout}{stderr}");
-    assert!(stdout.contains("closed loop, 20 requests unanswered"), "{stdout}");
-    assert!(out.report().selections.resolutions > 500);
+    assert!(stdout.contains("closed loop, 5 resolutions unanswered each"), "{stdout}");
+    let report = out.report();
+    assert!(report.selections.resolutions > 500);
+    assert!(report.ceiling.unwrap().per_second > 1000.0, "{stdout}");
 }
 
 /// What is on standard error until a line starts so, and the rest of it.

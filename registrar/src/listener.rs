@@ -36,6 +36,16 @@ pub(crate) fn bind(
     Ok((bound, listeners))
 }
 
+/// Binds the address of the admin server: one listener, whatever the shards.
+pub(crate) fn bind_admin(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+    let failed = |source| StartError::Bind { address, source };
+    let socket = socket(address, Sharing::Exclusive).map_err(failed)?;
+    socket.listen(BACKLOG).map_err(failed)?;
+    let listener = TcpListener::from(socket);
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((bound, listener))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     Exclusive,

@@ -36,6 +36,15 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = count::<u16, 1, 1024>)]
     pub shards: Option<u16>,
 
+    /// What drives the shards [default: io_uring where this system allows it,
+    /// else epoll]
+    #[arg(long, value_enum, value_name = "HOST")]
+    pub host: Option<Host>,
+
+    /// Where operators look, over HTTP. The command line has its own default.
+    #[arg(skip)]
+    pub admin: AdminAddress,
+
     /// Milliseconds between two keep-alives to a pool element; 0 for none
     ///
     /// Without keep-alives a dead pool element is found by reports, by the
@@ -95,6 +104,8 @@ impl Default for Options {
             listen: None,
             asap: Vec::new(),
             shards: None,
+            host: None,
+            admin: AdminAddress::Off,
             keep_alive_interval: Duration::from_secs(5),
             keep_alive_timeout: Duration::from_secs(5),
             message_timeout: Duration::from_secs(30),
@@ -119,6 +130,37 @@ impl Options {
             return vec![SocketAddr::new(address, ASAP_PORT)];
         }
         self.asap.iter().map(|AsapAddress::Tcp(address)| *address).collect()
+    }
+}
+
+/// Where operators look at a registrar, over HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AdminAddress {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// Here. Port 0 is one the system chooses.
+    At(SocketAddr),
+    /// Here if it is free, else nowhere.
+    IfFree(SocketAddr),
+}
+
+/// What drives the shards of a registrar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Host {
+    /// Executors of glommio on io_uring.
+    #[value(name = "io_uring")]
+    IoUring,
+    /// Plain threads on epoll: works wherever Linux does.
+    Epoll,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IoUring => "io_uring via glommio",
+            Self::Epoll => "epoll",
+        })
     }
 }
 

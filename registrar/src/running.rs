@@ -11,10 +11,11 @@ use std::time::Instant;
 use rserpool_engine::{RegistrarId, ShardId, ShardMap};
 use rserpool_proto::registrar;
 
+use crate::admin::{Admin, View};
 use crate::connections::Connections;
 use crate::rt::{self, Control, EndNotice, Heart, Inbox, ShardPlan, ShardThread, Watchdog};
 use crate::stats::{ShardStats, Stats};
-use crate::{Options, StartError, listener, process, shard};
+use crate::{AdminAddress, Host, Options, StartError, listener, process, shard};
 
 /// How long a shard may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +35,12 @@ pub struct Bound {
     pub asap_tcp: Vec<SocketAddr>,
     /// The CPU of each shard.
     pub cpus: Vec<usize>,
+    /// What drives the shards.
+    pub host: Host,
+    /// Why it is not io_uring, if nobody asked for epoll.
+    pub io_uring_refused: Option<String>,
+    /// Where operators look, over HTTP.
+    pub admin: Option<SocketAddr>,
     /// Most connections.
     pub connections_max: u32,
 }
@@ -46,6 +53,7 @@ pub struct Running {
     inboxes: Vec<Arc<Inbox>>,
     ended: mpsc::Receiver<u16>,
     watchdog: Option<Watchdog>,
+    admin: Option<Admin>,
     started: Instant,
 }
 
@@ -101,6 +109,7 @@ struct Prepared {
     bound: Bound,
     /// For each address, one listener a shard.
     listeners: Vec<Vec<TcpListener>>,
+    admin: Option<TcpListener>,
     shard: shard::Config,
     map_seed: u64,
     seeds: Vec<u64>,
@@ -108,7 +117,7 @@ struct Prepared {
 
 impl Prepared {
     fn new(options: &Options) -> Result<Self, StartError> {
-        rt::probe()?;
+        let (host, io_uring_refused) = choose_host(options.host)?;
         let files = process::raise_open_files();
         let allowed = process::cpus()?;
         let most = u16::try_from(allowed.len()).unwrap_or(u16::MAX);
@@ -128,8 +137,14 @@ impl Prepared {
             unfed_bytes_max: UNFED_BYTES_MAX,
             connections: Arc::new(Connections::new(connections_max)),
         };
-        let bound = Bound { id, asap_tcp, cpus, connections_max };
-        Ok(Self { bound, listeners, shard, map_seed, seeds })
+        let (admin, admin_listener) = match options.admin {
+            AdminAddress::Off => None,
+            AdminAddress::At(address) => Some(listener::bind_admin(address)?),
+            AdminAddress::IfFree(address) => listener::bind_admin(address).ok(),
+        }
+        .unzip();
+        let bound = Bound { id, asap_tcp, cpus, host, io_uring_refused, admin, connections_max };
+        Ok(Self { bound, listeners, admin: admin_listener, shard, map_seed, seeds })
     }
 
     fn start(self) -> Result<Running, StartError> {
@@ -149,6 +164,7 @@ impl Prepared {
             inboxes,
             ended: endings,
             watchdog: None,
+            admin: None,
             started: epoch,
         };
         let mut listeners: Vec<_> = self.listeners.into_iter().map(Vec::into_iter).collect();
@@ -172,13 +188,24 @@ impl Prepared {
                 ready,
                 ended: EndNotice { shard: number, to: ended.clone() },
             };
-            let thread =
-                rt::spawn(plan).map_err(|message| StartError::Shard { shard: number, message })?;
+            let thread = rt::spawn(running.bound.host, plan)
+                .map_err(|message| StartError::Shard { shard: number, message })?;
             running.shards.push(Some(thread));
             readiness.push(is_ready);
         }
         running.await_ready(&readiness)?;
-        running.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
+        if let Some(listener) = self.admin {
+            let view = View {
+                bound: running.bound.clone(),
+                map,
+                inboxes: running.inboxes.clone(),
+                started: epoch,
+            };
+            running.admin = Some(Admin::start(listener, view).map_err(StartError::Host)?);
+        }
+        if running.bound.host == Host::IoUring {
+            running.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
+        }
         Ok(running)
     }
 }
@@ -233,6 +260,7 @@ impl Running {
     }
 
     fn end(&mut self) -> Result<Summary, ShardFailure> {
+        self.admin = None;
         for inbox in &self.inboxes {
             inbox.tell(Control::Stop);
         }
@@ -295,6 +323,19 @@ impl Drop for Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running").field("bound", &self.bound).finish_non_exhaustive()
+    }
+}
+
+/// The host that was asked for, or that this system allows, and what speaks
+/// against io_uring if that was not to be had.
+fn choose_host(asked: Option<Host>) -> Result<(Host, Option<String>), StartError> {
+    if asked == Some(Host::Epoll) {
+        return Ok((Host::Epoll, None));
+    }
+    match rt::probe() {
+        Ok(()) => Ok((Host::IoUring, None)),
+        Err(error) if asked.is_some() => Err(error),
+        Err(error) => Ok((Host::Epoll, Some(error.in_short()))),
     }
 }
 

@@ -122,7 +122,7 @@ fn signals_stop_it_with_status_0_and_a_summary() {
         peer.ask(&registration(b"a", 1));
         served.signal(signal);
         assert_eq!(served.wait().code(), Some(0));
-        assert_eq!(peer.until_closed(), []);
+        assert_eq!(peer.until_closed(), [0_u8; 0]);
         let rest = served.rest();
         assert!(rest.starts_with("stopped after "), "{rest}");
         assert!(rest.contains("1 connections, 1 messages"), "{rest}");
@@ -153,8 +153,10 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn a_wrong_command_line_is_refused_with_status_2() {
-    let cases: [(&[&str], &[&str]); 5] = [
+    let cases: [(&[&str], &[&str]); 7] = [
         (&["--peer", "x"], &["--peer", "--help"]),
+        (&["--admin", "localhost"], &["an IP address with a port", "127.0.0.1:8363"]),
+        (&["--host", "kqueue"], &["--host", "io_uring, epoll"]),
         (&["--shards", "0"], &["--shards", "1 to 1024"]),
         (&["--asap", "sctp://0.0.0.0:3863"], &["sctp:// is not built", "allowed: tcp://"]),
         (&["--listen=::1", "--asap=tcp://[::1]:1"], &["--listen", "--asap", "cannot be used"]),
@@ -208,7 +210,7 @@ fn help_has_examples_and_the_version_is_the_crates() {
 fn too_little_locked_memory_is_explained() {
     // The limit is this process's and inherited; only root could raise it
     // again, so a shell of its own takes it down.
-    let script = "ulimit -l 64 && exec \"$0\" --asap tcp://127.0.0.1:0";
+    let script = "ulimit -l 64 && exec \"$0\" --asap tcp://127.0.0.1:0 --host io_uring";
     let program = env!("CARGO_BIN_EXE_rserpool-registrar");
     let output = Command::new("sh").args(["-c", script, program]).output().unwrap();
     let stderr = text(&output.stderr);

@@ -1,9 +1,9 @@
 //! The invariants of a handlespace.
 
 use super::Handlespace;
-use crate::PeChecksum;
 use crate::element::Flag;
 use crate::order::Order;
+use crate::{PeChecksum, SelectionMode};
 
 /// What the elements of the pools add up to.
 #[derive(Default)]
@@ -11,12 +11,10 @@ struct Counts {
     elements: u32,
     own: u32,
     armed: u32,
-    /// Blocks of the rings, of the sorted orders, and of the arena of words and of bytes.
-    ring_blocks: u32,
-    sorted_blocks: u32,
+    orders: crate::order::Counts,
+    /// Blocks of the arena of words, without those of the orders.
     word_blocks: u32,
     byte_blocks: u32,
-    classes: u32,
 }
 
 impl Handlespace {
@@ -44,11 +42,8 @@ impl Handlespace {
         assert_eq!(counts.elements, self.elements.len(), "elements are counted");
         assert_eq!(counts.elements, self.by_pe.len(), "each element is in the index");
         assert_eq!(counts.own, self.own_elements, "own elements are counted");
-        assert_eq!(counts.ring_blocks, self.orders.blocks.len(), "ring blocks are accounted for");
-        assert_eq!(counts.sorted_blocks, self.orders.sorted.len(), "so are sorted ones");
-        assert_eq!(counts.classes, self.orders.urn.len(), "classes are accounted for");
-        let words = self.orders.words.assert_invariants();
-        assert_eq!(counts.word_blocks, words, "blocks of words are accounted for");
+        self.orders.assert_counts(counts.orders, counts.word_blocks);
+        self.assert_zones();
         let bytes = self.bytes.assert_invariants();
         assert_eq!(counts.byte_blocks, bytes, "blocks of bytes are accounted for");
         for vacant in self.elements.vacant() {
@@ -60,6 +55,23 @@ impl Handlespace {
             "deadlines are counted"
         );
         self.assert_groups();
+    }
+
+    fn assert_zones(&self) {
+        let mut in_zones = 0;
+        self.orders.modes.zones.assert_invariants(|number, zone, key| {
+            assert!(self.is_there(key), "an element of a zone is registered");
+            let element = &self.elements[key.index];
+            let order = &self.pools[element.pool()].order;
+            assert!(matches!(order, Order::Moded(it) if *it == number), "in the pool of the zone");
+            assert_eq!(self.orders.modes.zones.zone(element, key.index), Some(zone), "its own");
+            assert!(element.has(Flag::Linked), "and not drained");
+            in_zones += 1;
+        });
+        let expected = self.pools().filter(|it| it.selection_mode() == SelectionMode::ZoneFirst);
+        let expected = expected.flat_map(|it| it.elements());
+        let expected = expected.filter(|it| it.zone().is_some() && !it.is_drained()).count();
+        assert_eq!(in_zones, expected, "each element with a zone is in its order");
     }
 
     fn assert_groups(&self) {
@@ -119,22 +131,7 @@ impl Handlespace {
             assert!(element.has(Flag::Linked) && element.pool() == slot, "and in this pool");
             selectable += 1;
         };
-        let (orders, places) = (&self.orders, &self.orders.places);
-        match &pool.order {
-            Order::Circle(ring) => {
-                counts.ring_blocks += ring.assert_invariants(&orders.blocks, places, visit);
-            }
-            Order::Sorted { sorted, .. } | Order::Turns { sorted, .. } => {
-                counts.sorted_blocks += sorted.assert_invariants(&orders.sorted, places, visit);
-            }
-            Order::Lots { lots, .. } => {
-                counts.word_blocks +=
-                    lots.assert_invariants(&orders.urn, &orders.words, places, |lot| {
-                        visit(lot.key);
-                    });
-                counts.classes += u32::from(lots.has_classes());
-            }
-        }
+        self.orders.assert_order(&pool.order, linked, &mut counts.orders, &mut visit);
         assert_eq!(selectable, linked, "linked elements are selectable");
     }
 }

@@ -13,8 +13,8 @@ use crate::{
 /// A registered element.
 #[derive(Clone, Copy)]
 pub struct ElementRef<'a> {
-    space: &'a Handlespace,
-    key: ElementKey,
+    pub(super) space: &'a Handlespace,
+    pub(super) key: ElementKey,
 }
 
 impl fmt::Debug for ElementRef<'_> {
@@ -34,7 +34,7 @@ impl<'a> ElementRef<'a> {
         Self { space, key }
     }
 
-    fn record_of(&self) -> &'a Element {
+    pub(super) fn record_of(&self) -> &'a Element {
         &self.space.elements[self.key.index]
     }
 
@@ -123,7 +123,8 @@ impl Handlespace {
     pub(super) fn policy_of(&self, slot: u32) -> Policy {
         let element = &self.elements[slot];
         let kind = self.pools[element.pool()].policy.kind();
-        let delay = if kind.has_distance() { self.delays[slot] } else { super::Delay::default() };
+        let delay =
+            if kind.rule().has_distance { self.delays[slot] } else { super::Delay::default() };
         // The field counts turns there.
         let is_count = kind == PolicyKind::WeightedRoundRobin;
         let degradation = if is_count { 0 } else { element.second };

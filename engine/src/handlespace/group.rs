@@ -18,7 +18,7 @@ impl Handlespace {
     /// for the elements that have one only.
     #[must_use]
     pub fn tag(&self, key: ElementKey) -> u64 {
-        if self.is_there(key) { self.tags.get(key.index) } else { 0 }
+        if self.is_there(key) { self.tags.get_or_default(key.index) } else { 0 }
     }
 
     /// Keeps a word with an element. `false` if it was removed before.
@@ -26,7 +26,7 @@ impl Handlespace {
         if !self.is_there(key) {
             return false;
         }
-        if tag != 0 || self.tags.get(key.index) != 0 {
+        if tag != 0 || self.tags.get_or_default(key.index) != 0 {
             self.tags.reserve(key.index);
             self.tags[key.index] = tag;
         }

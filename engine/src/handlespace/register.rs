@@ -153,7 +153,7 @@ impl Handlespace {
         let values = new.policy.values();
         let mut element = Element::new(generation, pe, pool, position);
         (element.first, element.second) = (values.first, values.degradation);
-        if new.policy.kind().has_distance() {
+        if new.policy.kind().rule().has_distance {
             self.delays.reserve(slot);
             self.delays[slot] = Delay { dpf: values.dpf, distance: values.distance };
         }
@@ -166,7 +166,7 @@ impl Handlespace {
         self.elements[slot] = element;
         let key = ElementKey { index: slot, generation };
         let (element, order) = (&mut self.elements[slot], &mut self.pools[pool].order);
-        self.orders.link(order, element, key, new.policy.standing());
+        self.orders.link(order, element, key, new.policy.standing(), now);
         self.store_record(slot, new.record);
         let hash = self.hash_pe(pool, pe);
         let (elements, hasher) = (&self.elements, &self.hasher);
@@ -177,7 +177,7 @@ impl Handlespace {
         self.by_pe.insert(hash, slot, hash_of);
         self.own_elements += u32::from(new.home == self.config.registrar);
         self.elements[slot].start_life(now, new.life);
-        if self.tags.get(slot) != 0 {
+        if self.tags.get_or_default(slot) != 0 {
             self.tags[slot] = 0;
         }
         self.restart_keep_alive(now, slot);
@@ -189,7 +189,7 @@ impl Handlespace {
         let before = self.elements[slot].deadline();
         let previous_home = self.move_home(slot, new.home);
         self.move_association(slot, new.association);
-        let is_changed = self.replace_policy(slot, new.policy);
+        let is_changed = self.replace_policy(now, slot, new.policy);
         let is_other_record = self.store_record(slot, new.record);
         let element = &mut self.elements[slot];
         element.set_reports(0);
@@ -207,7 +207,7 @@ impl Handlespace {
     }
 
     /// Replaces the policy values; whether they are others than before.
-    fn replace_policy(&mut self, slot: u32, policy: Policy) -> bool {
+    fn replace_policy(&mut self, now: Timestamp, slot: u32, policy: Policy) -> bool {
         let is_changed = self.policy_of(slot) != policy;
         let values = policy.values();
         let key = self.key(slot);
@@ -218,13 +218,14 @@ impl Handlespace {
             if policy.kind() != PolicyKind::WeightedRoundRobin {
                 element.second = values.degradation;
             }
-            if policy.kind().has_distance() {
+            if policy.kind().rule().has_distance {
                 self.delays[slot] = Delay { dpf: values.dpf, distance: values.distance };
             }
         }
-        if is_changed || policy.kind().degrades() {
+        if is_changed || policy.kind().rule().degrades {
             let order = &mut self.pools[element.pool()].order;
-            self.orders.relink(order, element, key, policy.standing(), before, is_changed);
+            let standing = policy.standing();
+            self.orders.relink(order, element, key, standing, before, is_changed, now);
         }
         is_changed
     }
@@ -333,6 +334,7 @@ impl Handlespace {
         let hash = self.hash_handle(self.pools[slot].handle(&self.bytes));
         self.by_handle.remove(hash, slot);
         let record = &mut self.pools[slot];
+        self.orders.close_moded(&record.order);
         record.roster.clear(&mut self.orders.words);
         record.close(&mut self.bytes);
         self.pools.give_back(slot);

@@ -1,8 +1,9 @@
 //! Handle resolution.
 
 use super::Handlespace;
-use crate::order::Selected;
-use crate::{PoolHandle, Timestamp, UnknownPool};
+use crate::mode::Call;
+use crate::order::{Order, Selected};
+use crate::{Caller, PoolHandle, Timestamp, UnknownPool};
 
 /// The elements of one handle resolution. Reuse it: it does not allocate
 /// once it has grown to the largest answer.
@@ -13,31 +14,59 @@ pub struct Resolution {
 }
 
 impl Handlespace {
-    /// Selects up to `items` elements by the pool's policy (RFC 5356) into
-    /// `into`, which is cleared first. A pool whose elements are all drained
-    /// gives none.
+    /// Selects up to `items` elements by the pool's policy (RFC 5356) and
+    /// selection mode into `into`, which is cleared first. A pool whose
+    /// elements are all drained gives none.
     ///
     /// # Errors
     /// No pool has this handle.
     pub fn resolve(
         &mut self,
-        _now: Timestamp,
+        now: Timestamp,
         handle: PoolHandle<'_>,
         items: u32,
         into: &mut Resolution,
     ) -> Result<(), UnknownPool> {
+        self.resolve_for(now, handle, items, Caller::default(), into)
+    }
+
+    /// [`Handlespace::resolve`] for a caller whose key or zone matters to the
+    /// [`SelectionMode`](crate::SelectionMode) of the pool.
+    ///
+    /// # Errors
+    /// No pool has this handle.
+    #[inline]
+    pub fn resolve_for(
+        &mut self,
+        now: Timestamp,
+        handle: PoolHandle<'_>,
+        items: u32,
+        caller: Caller,
+        into: &mut Resolution,
+    ) -> Result<(), UnknownPool> {
         into.elements.clear();
         let slot = self.pool_slot(self.hash_handle(handle), handle).ok_or(UnknownPool)?;
-        self.select(slot, items, into);
+        self.select(now, slot, items, caller, into);
         Ok(())
     }
 
     #[inline]
-    pub(super) fn select(&mut self, slot: u32, items: u32, into: &mut Resolution) {
+    pub(super) fn select(
+        &mut self,
+        now: Timestamp,
+        slot: u32,
+        items: u32,
+        caller: Caller,
+        into: &mut Resolution,
+    ) {
         let pool = &mut self.pools[slot];
         let items = items.min(pool.len);
         let (orders, elements) = (&mut self.orders, &mut self.elements);
         let advance = self.config.max_increment;
+        if let Order::Moded(number) = pool.order {
+            let call = Call { now, caller, items, advance };
+            return orders.select_moded(number, elements, &call, &mut into.elements);
+        }
         orders.select(&mut pool.order, elements, items, advance, &mut into.elements);
     }
 }

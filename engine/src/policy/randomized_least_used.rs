@@ -2,7 +2,9 @@
 //! the load it is short of 100 %, at least with weight 1: a full element is
 //! unlikely, not drained.
 
-use super::{Standing, Values};
+use super::{Family, Rule, Standing, Values};
+
+pub(super) const RULE: Rule = Rule::of(Family::Lots).with_load();
 
 pub(super) const fn standing(values: Values) -> Standing {
     let free = u32::MAX - values.first;

@@ -3,7 +3,9 @@
 //! where n counts the selections since the element registered last. (In rsplib
 //! itself n stays 0, and the policy is Randomized Least Used.)
 
-use super::{Standing, Values, randomized_least_used};
+use super::{Family, Rule, Standing, Values, randomized_least_used};
+
+pub(super) const RULE: Rule = Rule::of(Family::Lots).with_load().with_degradation();
 
 /// Before the first selection it stands as in Randomized Least Used; each
 /// selection takes the degradation from the weight.

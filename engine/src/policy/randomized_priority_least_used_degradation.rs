@@ -3,7 +3,9 @@
 //! with weight 1, where n counts the selections since the element registered
 //! last. (In rsplib itself n stays 0.)
 
-use super::{Standing, Values, randomized_priority_least_used};
+use super::{Family, Rule, Standing, Values, randomized_priority_least_used};
+
+pub(super) const RULE: Rule = Rule::of(Family::Lots).with_load().with_degradation();
 
 /// Before the first selection it stands as in Randomized Priority Least Used;
 /// each selection takes the degradation from the weight.

@@ -4,8 +4,10 @@
 //! many were returned. A new element goes in behind all others; one that
 //! registers again keeps its place.
 
-use super::Standing;
+use super::{Family, Rule, Standing, Values};
 
-pub(super) const fn standing() -> Standing {
+pub(super) const RULE: Rule = Rule::of(Family::Circle);
+
+pub(super) const fn standing(_: Values) -> Standing {
     Standing::Turn
 }

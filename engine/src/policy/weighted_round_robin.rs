@@ -9,7 +9,9 @@
 //! the present time. A change of weight scales what the element still has to
 //! wait.
 
-use super::{Standing, Values};
+use super::{Family, Rule, Standing, Values};
+
+pub(super) const RULE: Rule = Rule::of(Family::Turns);
 
 const ROUND_BITS: u32 = 32;
 const ROUND: u64 = 1 << ROUND_BITS;

@@ -13,6 +13,7 @@ use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, timer};
 use rserpool_engine::ShardId;
 use socket2::Socket;
 
+use super::cpu::pin;
 use super::host::Host;
 use super::mesh::{Control, Inbox};
 use super::watchdog::Heart;
@@ -25,7 +26,7 @@ use crate::turn::Completion;
 /// for files, and exceeds what may be locked by default.
 const IO_MEMORY: usize = 64 << 10;
 /// How long the connections have to take their last answers at a stop.
-const DRAIN: Duration = Duration::from_secs(1);
+pub(super) const DRAIN: Duration = Duration::from_secs(1);
 /// How long shards wait for each other to have drained.
 const DRAIN_POLL: Duration = Duration::from_millis(2);
 /// Before an executor ends: its rings have to see what was canceled.
@@ -77,17 +78,22 @@ pub(crate) struct ShardThread(ExecutorJoinHandle<ShardStats>);
 
 impl ShardThread {
     /// Waits for its end; says what it counted, or why it failed.
-    pub(crate) fn join(self) -> Result<ShardStats, String> {
+    pub(super) fn join(self) -> Result<ShardStats, String> {
         self.0.join().map_err(|error| error.to_string())
     }
 }
 
 /// Starts an executor.
-pub(crate) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
-    LocalExecutorBuilder::new(Placement::Fixed(plan.cpu))
+pub(super) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
+    // Placement::Fixed panics where the system does not tell which package a
+    // CPU belongs to, as in User Mode Linux.
+    LocalExecutorBuilder::new(Placement::Unbound)
         .name("rserpool-shard")
         .io_memory(IO_MEMORY)
-        .spawn(move || run(plan))
+        .spawn(move || {
+            pin(plan.cpu, plan.number);
+            run(plan)
+        })
         .map(ShardThread)
         .map_err(|error| error.to_string())
 }
@@ -178,6 +184,8 @@ async fn receive(host: Rc<Host>, event: BufferedFile) {
             match control {
                 // Nobody waits for the answer any more if it cannot be sent.
                 Control::Stats(answer) => drop(answer.send(host.stats())),
+                // A panic is logged, and nobody gets an answer.
+                Control::Look(look) => drop(host.with_shard(|shard, _| look(shard))),
                 Control::Stop => host.stop.ring(),
             }
         }

@@ -6,7 +6,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering, fence};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError, mpsc};
 
 use crossbeam_queue::ArrayQueue;
@@ -16,6 +16,7 @@ use rserpool_engine::ShardId;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::descriptor;
+use crate::shard::Shard;
 use crate::stats::ShardStats;
 
 /// Batches under way from one shard to another. A full queue leaves the bytes
@@ -33,9 +34,13 @@ struct Lane {
     empty: ArrayQueue<Vec<u8>>,
 }
 
+/// Something to do with what a shard holds, quickly.
+pub(crate) type Look = Box<dyn FnOnce(&Shard) + Send>;
+
 /// What a registrar tells one of its shards.
-#[derive(Debug)]
 pub(crate) enum Control {
+    /// Let this look at the shard. A panic in it is that of a turn.
+    Look(Look),
     /// Say what you hold and have counted.
     Stats(mpsc::Sender<ShardStats>),
     /// Stop.
@@ -43,7 +48,6 @@ pub(crate) enum Control {
 }
 
 /// What the other shards and the registrar send to one shard.
-#[derive(Debug)]
 pub(crate) struct Inbox {
     lanes: Vec<CachePadded<Lane>>,
     control: Mutex<Vec<Control>>,
@@ -137,14 +141,35 @@ impl Inbox {
 
     /// Waits until there is something. Spurious returns are possible.
     pub(super) async fn wait(&self, event: &BufferedFile) -> glommio::Result<(), ()> {
+        if self.fall_asleep() { event.read_at(0, size_of::<u64>()).await.map(drop) } else { Ok(()) }
+    }
+
+    /// The event to wait for, for a thread without an executor.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+
+    /// From here on the event is written when something is added. `false`:
+    /// something is there already, do not wait.
+    pub(super) fn fall_asleep(&self) -> bool {
         self.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.has_some() && self.sleeping.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
         // Nothing there: whoever adds something sees `sleeping`. Something
         // there but no longer `sleeping`: its sender writes, so read that.
-        event.read_at(0, size_of::<u64>()).await.map(drop)
+        !(self.has_some() && self.sleeping.swap(false, Ordering::AcqRel))
+    }
+
+    /// The wait was ended by something else.
+    pub(super) fn awake(&self) {
+        self.sleeping.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes what was written to the event.
+    pub(super) fn hush(&self) {
+        let mut count = [0; size_of::<u64>()];
+        if let Err(error) = rustix::io::read(&self.event, &mut count) {
+            log::error!("cannot read the event of a shard: {error}");
+        }
     }
 
     fn has_some(&self) -> bool {
