@@ -184,8 +184,8 @@ impl Pools {
         let theirs = apply.claim.map(|claim| (claim, Standing::of_claim(claim, apply.stamp)));
         let counts = match theirs {
             // By the letter of the RFC, but only from the home.
-            None => home == apply.from,
-            Some((_, theirs)) if home == apply.from => theirs.term >= standing.term,
+            _ if home == apply.from => true,
+            None => false,
             // A home before knows that the element left, rather than that it
             // fell silent: it was not for this home to keep.
             Some((claim, theirs)) => claim.left && theirs.beats(apply.from, standing, home),
