@@ -57,7 +57,8 @@ fn find_wrong(cluster: &Cluster, registrar: &Registrar) -> Option<String> {
             }
         }
     }
-    (sum != kept).then(|| format!("the PE checksum of {} is not that of its elements", registrar.name))
+    (sum != kept)
+        .then(|| format!("the PE checksum of {} is not that of its elements", registrar.name))
 }
 
 fn judge(cluster: &Cluster, registrar: &Registrar, element: &ElementRef<'_>) -> Option<String> {
@@ -165,7 +166,8 @@ pub(crate) fn check_healed(cluster: &mut Cluster) {
         }
     }
     for registrar in &cluster.registrars {
-        for element in registrar.spaces().flat_map(|space| space.pools()).flat_map(|it| it.elements())
+        for element in
+            registrar.spaces().flat_map(|space| space.pools()).flat_map(|it| it.elements())
         {
             let number = cluster.cx.model.find(element.handle(), element.pe());
             let known = number.and_then(|number| cluster.cx.model.get(number));

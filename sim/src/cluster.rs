@@ -51,7 +51,11 @@ impl Cx {
     }
 
     /// The node of a registrar.
-    #[expect(clippy::unused_self, clippy::cast_possible_truncation, reason = "registrars are first")]
+    #[expect(
+        clippy::unused_self,
+        clippy::cast_possible_truncation,
+        reason = "registrars are first"
+    )]
     pub(crate) const fn registrar_node(&self, registrar: usize) -> NodeId {
         NodeId(registrar as u16)
     }
@@ -246,9 +250,9 @@ impl Cluster {
         }
         trace!(self.cx, "{} goes on", self.name(node));
         self.cx.net.fell(node, Health::Up);
-        let (now, later) = core::mem::take(&mut self.deferred).into_iter().partition(
-            |(deferred, _)| *deferred == node,
-        );
+        let (now, later) = core::mem::take(&mut self.deferred)
+            .into_iter()
+            .partition(|(deferred, _)| *deferred == node);
         self.deferred = later;
         if let Some(registrar) = self.registrars.get(node.index()) {
             self.cx.model.heard_again(registrar.index, self.cx.local(node));

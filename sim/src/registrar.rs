@@ -414,14 +414,13 @@ impl Registrar {
         }
         shard.take_send(association, &mut bytes);
         shard.close(local, association);
-        let answers = Messages(&bytes).step_by(repeats).map(|message| {
-            match Message::parse(message) {
+        let answers =
+            Messages(&bytes).step_by(repeats).map(|message| match Message::parse(message) {
                 Ok(Message::HandleResolutionResponse { elements, .. }) => {
                     elements.iter().map(|element| element.pe).collect()
                 }
                 _ => Vec::new(),
-            }
-        });
+            });
         let answers = answers.collect();
         cx.net.recycle(bytes);
         self.set_alarm(cx);

@@ -110,7 +110,7 @@ impl Pools {
         standing: Standing,
     ) -> Option<ElementKey> {
         let standing = Standing { lapses: !apply.kin, ..standing };
-        let life = turn.config.life_unit.from_wire(element.life)?;
+        let life = turn.config.sctp.life_unit.from_wire(element.life)?;
         if !self.record_of(turn, element, !standing.unreachable) {
             return None;
         }
@@ -159,7 +159,7 @@ impl Pools {
 
     /// Leaves the record of a peer's element in `self.record`.
     fn record_of(&mut self, turn: &Turn<'_>, element: &Element<'_>, reachable: bool) -> bool {
-        let form = turn.config.length_form;
+        let form = turn.config.sctp.length_form;
         self.record.clear();
         let kept = Element { asap_transport: None, ..*element };
         let mut written = kept.emit(&mut self.record, form);
@@ -317,7 +317,8 @@ impl Pools {
     pub(super) fn start_life(&mut self, turn: &Turn<'_>, key: ElementKey) {
         let record = self.space.get(key).map(|element| element.record());
         let wire = record.and_then(|record| record.get(12..16)?.try_into().ok());
-        let life = wire.and_then(|wire| turn.config.life_unit.from_wire(i32::from_be_bytes(wire)));
+        let life =
+            wire.and_then(|wire| turn.config.sctp.life_unit.from_wire(i32::from_be_bytes(wire)));
         if let Some(life) = life {
             self.space.start_life(turn.now, key, life);
         }
