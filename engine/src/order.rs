@@ -132,6 +132,20 @@ impl Orders {
         }
     }
 
+    /// Makes sure that the element in `slot` can be linked.
+    #[inline]
+    pub(crate) fn reserve(&mut self, slot: u32) {
+        if !self.places.is_reserved(slot) {
+            self.reserve_more(slot);
+        }
+    }
+
+    #[cold]
+    fn reserve_more(&mut self, slot: u32) {
+        self.places.reserve(slot);
+        self.modes.zones.reserve(slot);
+    }
+
     /// Links an element that is not linked, unless it is drained.
     pub(crate) fn link(
         &mut self,
@@ -315,10 +329,8 @@ impl Orders {
                 let (urn, words, places) = (&mut self.urn, &mut self.words, &mut self.places);
                 lots.select(urn, words, places, items, |key| into.push(key));
             }
-            Order::Moded(number) => {
-                let base = self.modes.record(*number).base;
-                self.list(&base, items, into);
-            }
+            // The modes list the order of the policy.
+            Order::Moded(_) => {}
         }
     }
 

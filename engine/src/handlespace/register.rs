@@ -181,7 +181,7 @@ impl Handlespace {
         };
         let association = new.association.map(|it| self.associations.find_or_create(it.0));
         let slot = self.elements.take();
-        self.orders.places.reserve(slot);
+        self.orders.reserve(slot);
         let record = &mut self.pools[pool];
         record.len += 1;
         let element = &mut self.elements[slot];
@@ -209,6 +209,9 @@ impl Handlespace {
             fold(pools[element.pool()].hash ^ u64::from(element.pe), secret)
         };
         self.by_pe.insert(hash, slot, hash_of);
+        if self.tags.get_or_default(slot) != 0 {
+            self.tags[slot] = 0;
+        }
         Registered { key, outcome: Outcome::Created, previous_home: None }
     }
 
@@ -295,7 +298,7 @@ impl Handlespace {
         Some(RegistrarId::new((before & 0xffff_ffff) as u32))
     }
 
-    fn move_association(&mut self, slot: u32, association: Option<AssociationId>) {
+    pub(super) fn move_association(&mut self, slot: u32, association: Option<AssociationId>) {
         let group = self.elements[slot].association();
         if group.map(|group| self.associations.id(group)) == association.map(|it| it.0) {
             return;

@@ -50,7 +50,6 @@ impl Choices {
         key: ElementKey,
         standing: Standing,
     ) {
-        places.reserve(key.index);
         places[key.index] = self.all.len();
         self.all.push(words, Lot { key, weight: load(standing) });
     }
