@@ -228,6 +228,15 @@ impl Cluster {
         }
     }
 
+    /// Since when nothing is wrong with and between registrars, if nothing is.
+    pub(crate) fn group_quiet(&self) -> Option<Micros> {
+        let nodes = || self.registrars.iter().map(|registrar| registrar.node);
+        let pairs = nodes().flat_map(|a| nodes().map(move |b| (a, b)));
+        pairs.map(|(a, b)| self.cx.model.quiet_since(a, b)).try_fold(0, |latest, since| {
+            since.map(|since| latest.max(since))
+        })
+    }
+
     /// The name of a node.
     pub(crate) fn name(&self, node: NodeId) -> &str {
         let names = self.registrars.iter().map(|it| it.name.as_str());

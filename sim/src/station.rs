@@ -293,9 +293,10 @@ impl Station {
             core::mem::swap(&mut bytes, conversation.output());
             cx.net.send(link, Side::To, bytes);
         }
-        if moves {
+        let registrar = cx.net.node_at(link, Side::From).index();
+        let is_there = self.connected().is_some_and(|(other, _)| other == registrar);
+        if moves && !is_there {
             self.calls.remove(at);
-            let registrar = cx.net.node_at(link, Side::From).index();
             let before = core::mem::replace(&mut self.link, Link::Waits(0));
             self.up(cx, link, registrar, Side::To);
             if let Link::Up { link, side, .. } = before {
