@@ -13,7 +13,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rserpool-engine", &[]),
     ("rserpool-codec", &["rserpool-engine"]),
     ("rserpool-proto", &["rserpool-engine", "rserpool-codec"]),
-    ("rserpool-registrar", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
+    (
+        "rserpool-registrar",
+        &["rserpool-engine", "rserpool-codec", "rserpool-proto", "rserpool-sctp"],
+    ),
     (
         "rserpool-client",
         &["rserpool-engine", "rserpool-codec", "rserpool-proto", "rserpool-registrar"],

@@ -1,11 +1,11 @@
 //! Reliable Server Pooling as sans-IO state machines: the registrar's ASAP
 //! side ([`registrar`]), the group of registrars ([`enrp`]), the ASAP side of
 //! pool elements and pool users ([`endpoint`]), the registration of a pool
-//! element ([`element`]), what a pool user knows of pools ([`user`]), the search
-//! for a registrar ([`hunt`]) and the sessions of pool users with pool elements
-//! ([`session`]). They take whole messages and the time, and give whole
-//! messages, the next time-out and what happened; sockets, clocks and threads
-//! are the embedder's.
+//! element ([`element`]), what a pool user knows of pools ([`user`]), how
+//! registrars are found ([`discovery`]) and searched ([`hunt`]), and the
+//! sessions of pool users with pool elements ([`session`]). They take whole
+//! messages and the time, and give whole messages, the next time-out and what
+//! happened; sockets, clocks and threads are the embedder's.
 //!
 //! A pool element registers and a pool user finds it, without a network:
 //!
@@ -57,6 +57,7 @@
 //! ```
 
 mod chance;
+pub mod discovery;
 pub mod element;
 pub mod endpoint;
 pub mod enrp;

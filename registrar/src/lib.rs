@@ -50,6 +50,8 @@
 //! helper thread's memory behind for each shard that was stopped.
 
 mod admin;
+mod announce;
+mod carrier;
 mod command_line;
 mod connections;
 mod error;
@@ -60,12 +62,17 @@ mod order;
 mod process;
 mod rt;
 mod running;
+mod sctp;
 mod shard;
 mod stats;
 mod turn;
 
+pub use announce::{Announce, AnnounceError};
 pub use command_line::parse_or_exit;
 pub use error::StartError;
-pub use options::{ASAP_PORT, AdminAddress, AsapAddress, AsapAddressError, Host, Options};
-pub use running::{Bound, Running, ShardFailure, Summary, check, start};
+pub use options::{
+    ASAP_PORT, AdminAddress, AsapAddress, AsapAddressError, Compat, Host, Options, SCTP_UDP_PORT,
+    SctpOptions,
+};
+pub use running::{Bound, Running, ShardFailure, Summary, Without, check, start};
 pub use stats::{ShardStats, Stats, Traffic};

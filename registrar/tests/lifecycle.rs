@@ -126,19 +126,19 @@ fn a_port_in_use_is_refused_before_anything_runs() {
     let taken = Options { asap: vec![AsapAddress::Tcp(running.asap_tcp()[0])], ..options(2) };
     for result in [start(&taken).map(drop), check(&taken).map(drop)] {
         let error = result.unwrap_err();
-        let StartError::Bind { address, source } = &error else { panic!("{error}") };
+        let StartError::Bind { address, source, .. } = &error else { panic!("{error}") };
         assert_eq!(*address, running.asap_tcp()[0]);
         assert_eq!(source.kind(), ErrorKind::AddrInUse);
         assert!(error.to_string().contains("in use"), "{error}");
     }
-    // The same address twice is as much in use.
+    // The same address twice contradicts itself.
     let mut twice = options(1);
     let free = {
         let running = start(&twice).unwrap();
         AsapAddress::Tcp(running.asap_tcp()[0])
     };
     twice.asap = vec![free, free];
-    assert!(matches!(start(&twice), Err(StartError::Bind { .. })));
+    assert!(matches!(start(&twice), Err(StartError::Options(_))));
 }
 
 #[test]

@@ -248,7 +248,8 @@ fn find_lost(cluster: &Cluster, station: usize) -> Option<String> {
             }
             let handle = PoolHandle::new(cluster.cx.model.pool_of(number)?.name.as_bytes());
             let mut spaces = registrar.spaces();
-            let found = spaces.find_map(|space| Some(space.get(space.find(handle, known.pe)?)?.home()));
+            let found =
+                spaces.find_map(|space| Some(space.get(space.find(handle, known.pe)?)?.home()));
             if found != Some(home.id) {
                 let (other, home) = (&registrar.name, home.id);
                 return Some(format!("to {other}, the home of {name} is {found:?}, not {home}"));

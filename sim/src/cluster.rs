@@ -51,7 +51,11 @@ impl Cx {
     }
 
     /// The node of a registrar.
-    #[expect(clippy::unused_self, clippy::cast_possible_truncation, reason = "registrars are first")]
+    #[expect(
+        clippy::unused_self,
+        clippy::cast_possible_truncation,
+        reason = "registrars are first"
+    )]
     pub(crate) const fn registrar_node(&self, registrar: usize) -> NodeId {
         NodeId(registrar as u16)
     }
@@ -232,9 +236,9 @@ impl Cluster {
     pub(crate) fn group_quiet(&self) -> Option<Micros> {
         let nodes = || self.registrars.iter().map(|registrar| registrar.node);
         let pairs = nodes().flat_map(|a| nodes().map(move |b| (a, b)));
-        pairs.map(|(a, b)| self.cx.model.quiet_since(a, b)).try_fold(0, |latest, since| {
-            since.map(|since| latest.max(since))
-        })
+        pairs
+            .map(|(a, b)| self.cx.model.quiet_since(a, b))
+            .try_fold(0, |latest, since| since.map(|since| latest.max(since)))
     }
 
     /// The name of a node.
@@ -258,9 +262,9 @@ impl Cluster {
         }
         trace!(self.cx, "{} goes on", self.name(node));
         self.cx.net.fell(node, Health::Up);
-        let (now, later) = core::mem::take(&mut self.deferred).into_iter().partition(
-            |(deferred, _)| *deferred == node,
-        );
+        let (now, later) = core::mem::take(&mut self.deferred)
+            .into_iter()
+            .partition(|(deferred, _)| *deferred == node);
         self.deferred = later;
         if let Some(registrar) = self.registrars.get(node.index()) {
             self.cx.model.heard_again(registrar.index, self.cx.local(node));

@@ -10,8 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use rserpool_codec::LengthForm;
 use rserpool_codec::asap::Message;
 use rserpool_engine::{
-    AssociationId, Handlespace, PeId, PoolHandle, RegistrarId, ShardId, ShardMap,
-    TransportKind,
+    AssociationId, Handlespace, PeId, PoolHandle, RegistrarId, ShardId, ShardMap, TransportKind,
 };
 use rserpool_proto::enrp;
 use rserpool_proto::registrar::{Config, Loopback, Output, Peer, Shard};
@@ -149,7 +148,6 @@ impl Registrar {
         self.shards.iter().map(Shard::handlespace)
     }
 
-
     /// Whether an association is open.
     pub(crate) fn has(&self, association: AssociationId) -> bool {
         self.links.contains_key(&association)
@@ -172,11 +170,8 @@ impl Registrar {
         let shard = cx.chance.index(self.shards.len());
         let address = SocketAddr::new(address(from), CLIENT_PORT);
         // Who uses TCP cannot be called by a registrar.
-        let transport = if cx.settings.uses_sctp(from) {
-            TransportKind::Sctp
-        } else {
-            TransportKind::Tcp
-        };
+        let transport =
+            if cx.settings.uses_sctp(from) { TransportKind::Sctp } else { TransportKind::Tcp };
         let local = cx.local(self.node);
         let Some(shards) = self.shards.get_mut(shard) else { return };
         let Some(association) = shards.open(local, Peer { address, transport }) else {
@@ -479,10 +474,8 @@ impl Registrar {
         let local = cx.local(self.node);
         let home = usize::from(self.config.map.shard_of(handle).0);
         let Some(shard) = self.shards.get_mut(home) else { return Vec::new() };
-        let peer = Peer {
-            address: SocketAddr::from(([10, 0, 0, 1], 1)),
-            transport: TransportKind::Tcp,
-        };
+        let peer =
+            Peer { address: SocketAddr::from(([10, 0, 0, 1], 1)), transport: TransportKind::Tcp };
         let Some(association) = shard.open(local, peer) else { return Vec::new() };
         let mut bytes = cx.net.buffer();
         let request = Message::HandleResolution { handle, subscribe: false, items: Some(items) };
@@ -494,14 +487,13 @@ impl Registrar {
         }
         shard.take_send(association, &mut bytes);
         shard.close(local, association);
-        let answers = Messages(&bytes).step_by(repeats).map(|message| {
-            match Message::parse(message) {
+        let answers =
+            Messages(&bytes).step_by(repeats).map(|message| match Message::parse(message) {
                 Ok(Message::HandleResolutionResponse { elements, .. }) => {
                     elements.iter().map(|element| element.pe).collect()
                 }
                 _ => Vec::new(),
-            }
-        });
+            });
         let answers = answers.collect();
         cx.net.recycle(bytes);
         self.set_alarm(cx);
@@ -527,10 +519,8 @@ impl Registrar {
         let _ = Message::Unreachable { handle, pe: known.pe }.emit(&mut bytes, LengthForm::Rfc);
         let at = usize::from(self.config.map.shard_of(handle).0);
         let Some(shard) = self.shards.get_mut(at) else { return };
-        let peer = Peer {
-            address: SocketAddr::from(([10, 0, 0, 1], 1)),
-            transport: TransportKind::Tcp,
-        };
+        let peer =
+            Peer { address: SocketAddr::from(([10, 0, 0, 1], 1)), transport: TransportKind::Tcp };
         for association in (0..times).filter_map(|_| shard.open(local, peer)).collect::<Vec<_>>() {
             shard.receive(local, association, &bytes);
             shard.close(local, association);

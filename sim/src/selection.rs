@@ -131,17 +131,15 @@ fn unfair(
             Some(format!("{} {} times in a round", skipped.pe, count(skipped.pe)))
         }
         PolicyKind::WeightedRoundRobin => {
-            let short = |it: &&Candidate| (count(it.pe) as u64) < weight(it.policy).unwrap_or(0).into();
+            let short =
+                |it: &&Candidate| (count(it.pe) as u64) < weight(it.policy).unwrap_or(0).into();
             let skipped = candidates.iter().find(short)?;
             Some(format!("{} {} times in two rounds", skipped.pe, count(skipped.pe)))
         }
         PolicyKind::Priority | PolicyKind::LeastUsed | PolicyKind::PriorityLeastUsed => {
             let best = candidates.iter().filter_map(|it| rank(it.policy)).min();
-            let best: Vec<PeId> = candidates
-                .iter()
-                .filter(|it| rank(it.policy) == best)
-                .map(|it| it.pe)
-                .collect();
+            let best: Vec<PeId> =
+                candidates.iter().filter(|it| rank(it.policy) == best).map(|it| it.pe).collect();
             if let Some(worse) = firsts.iter().find(|pe| !best.contains(pe)) {
                 return Some(format!("{worse}, though others come first"));
             }

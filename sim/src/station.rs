@@ -531,7 +531,10 @@ fn note(
                 known.standing = Standing::Unknown;
             }
         }
-        Progress::NewHome(_) | Progress::Unanswered(Request::Registration | Request::Deregistration | Request::Resolution) => {}
+        Progress::NewHome(_)
+        | Progress::Unanswered(
+            Request::Registration | Request::Deregistration | Request::Resolution,
+        ) => {}
         other => {
             let name = name(cx);
             cx.model.fail(|| format!("{name}: {other:?} is new"));

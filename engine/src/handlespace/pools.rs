@@ -78,7 +78,10 @@ impl<'a> PoolRef<'a> {
     /// the place behind it: who lists a pool in parts goes on from there. 0 is
     /// the first place. An element that was there all along is in exactly one
     /// part, whatever changed between them.
-    pub fn elements_from(&self, place: u32) -> impl Iterator<Item = (u32, ElementRef<'a>)> + use<'a> {
+    pub fn elements_from(
+        &self,
+        place: u32,
+    ) -> impl Iterator<Item = (u32, ElementRef<'a>)> + use<'a> {
         let (space, roster) = (self.space, self.record().roster);
         let mut number = place;
         core::iter::from_fn(move || {

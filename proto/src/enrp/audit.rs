@@ -92,6 +92,9 @@ impl Audit {
     }
 }
 
+/// An audit waits for the end of a take-over, and looks that often.
+const MOVING_PATIENCE: Duration = Duration::from_millis(50);
+
 /// What a Handle Table Response says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Response<'a> {
@@ -108,7 +111,10 @@ impl Group {
     /// A presence came over a link: its checksum is compared with the sum of
     /// what is known, at this point of what the peer said.
     pub(super) fn check(&mut self, id: RegistrarId, checksum: u16) {
-        if self.startup.is_some() || self.peer(id).is_none_or(|peer| peer.audit.is_running()) {
+        if self.startup.is_some()
+            || self.is_moving()
+            || self.peer(id).is_none_or(|peer| peer.audit.is_running())
+        {
             return;
         }
         let purpose = Purpose::Check { peer: id, checksum };
@@ -144,6 +150,7 @@ impl Group {
         if self.startup.is_some() {
             return;
         }
+        let moving = self.is_moving();
         for at in 0..self.peers.len() {
             let Some(peer) = self.peers.get_mut(at) else { break };
             if peer.audit.is_running() {
@@ -155,6 +162,10 @@ impl Group {
                 continue;
             }
             let due = peer.audit.wanted.is_some_and(|at| at <= now);
+            if due && moving {
+                peer.audit.wanted = Some(now.after(MOVING_PATIENCE));
+                continue;
+            }
             if due && peer.is_established() && peer.link.is_some() {
                 let id = peer.id;
                 peer.audit.wanted = None;
@@ -335,7 +346,7 @@ impl Group {
     }
 
     /// An audit is through.
-    pub(super) fn swept(&mut self, _now: Timestamp, id: RegistrarId) {
+    pub(super) fn swept(&mut self, id: RegistrarId) {
         if let Some(peer) = self.peer_mut(id)
             && matches!(peer.audit.step, Step::Sweeping)
         {

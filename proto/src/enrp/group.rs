@@ -92,9 +92,8 @@ pub(super) enum Purpose {
     Serve { link: LinkId },
     /// The last step of an audit.
     Sweep { peer: RegistrarId },
-    /// The elements of this registrar, which is no peer any more, get another
-    /// home.
-    Moving { target: RegistrarId },
+    /// The elements of `target`, which is no peer any more, get the home `to`.
+    Moving { target: RegistrarId, to: RegistrarId },
 }
 
 /// An order under way.
@@ -474,13 +473,13 @@ impl Group {
                 round.digests.get_or_insert_with(super::exchange::Digests::new).add_bytes(sums);
                 self.finish_round(now, token);
             }
-            News::Page { token, cursor, done, elements, parameters } => {
+            News::Page { token, cursor, done, parameters } => {
                 let Some(at) = self.rounds.iter().position(|round| round.token == token) else {
                     return;
                 };
                 let round = self.rounds.swap_remove(at);
                 if let Purpose::Serve { link } = round.purpose {
-                    self.page_written(now, link, cursor, done, elements, parameters);
+                    self.page_written(link, cursor, done, parameters);
                 }
             }
             News::Done { token } => self.finish_round(now, token),
@@ -508,9 +507,10 @@ impl Group {
             }
             Purpose::Homes => self.adopt_orphans(now, &round.sums),
             Purpose::Digest { peer } => self.digested(now, peer, round.digests),
-            Purpose::ServeDigest { link } => self.serve_differing(now, link, round.digests),
-            Purpose::Serve { .. } | Purpose::Moving { .. } => {}
-            Purpose::Sweep { peer } => self.swept(now, peer),
+            Purpose::ServeDigest { link } => self.serve_differing(link, round.digests),
+            Purpose::Serve { .. } => {}
+            Purpose::Moving { to, .. } => self.moved(now, to),
+            Purpose::Sweep { peer } => self.swept(peer),
         }
     }
 

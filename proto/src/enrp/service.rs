@@ -191,7 +191,7 @@ impl Group {
                 self.introduced(now, from);
             }
             Body::HandleTableRequest { own_only } => {
-                self.table_requested(now, id, from, own_only, &Extensions::of(bytes));
+                self.table_requested(id, from, own_only, &Extensions::of(bytes));
             }
             Body::HandleTableResponse { rejected, more, pools } => {
                 let extensions = Extensions::of(bytes);

@@ -155,7 +155,7 @@ impl Group {
         self.stats.takeovers_completed += 1;
         self.part_from(now, target);
         self.say_all(Body::TakeoverServer { target });
-        let purpose = Purpose::Moving { target };
+        let purpose = Purpose::Moving { target, to: self.id };
         if let Some(token) = self.begin_round(self.map.shards(), purpose) {
             self.order_all(&Order::Take { token, from: target });
         }
@@ -188,10 +188,33 @@ impl Group {
         }
         self.part_from(now, target);
         let kin = self.peer(from).is_some_and(Peer::is_kin);
-        let purpose = Purpose::Moving { target };
+        let purpose = Purpose::Moving { target, to: from };
         if let Some(token) = self.begin_round(self.map.shards(), purpose) {
             self.order_all(&Order::Rehome { token, from: target, to: from, kin });
         }
+    }
+
+    /// Whether elements are getting another home right now. What is known of
+    /// homes is half of one and half of the other then: nobody is told of it,
+    /// and nobody is compared with it.
+    pub(super) fn is_moving(&self) -> bool {
+        self.rounds.iter().any(|round| matches!(round.purpose, Purpose::Moving { .. }))
+    }
+
+    /// The elements have their new home. What that knew of them before, this
+    /// registrar may have refused as the word of somebody who was not.
+    pub(super) fn moved(&mut self, now: Timestamp, to: RegistrarId) {
+        if let Some(peer) = self.peer_mut(to) {
+            peer.audit.want(now);
+        }
+        if self.is_moving() {
+            return;
+        }
+        let links: Vec<_> = self.links.iter().map(|link| link.id).collect();
+        for link in links {
+            self.serve_more(link);
+        }
+        self.run_audits(now);
     }
 
     /// Elements whose home nobody knows get one: the home is looked for, and
@@ -199,10 +222,9 @@ impl Group {
     pub(super) fn adopt_orphans(&mut self, now: Timestamp, homes: &[(RegistrarId, PeChecksum)]) {
         let until = now.after(self.config.no_response * 2);
         for &(home, _) in homes {
-            let moving = self
-                .rounds
-                .iter()
-                .any(|round| matches!(round.purpose, Purpose::Moving { target } if target == home));
+            let moving = self.rounds.iter().any(
+                |round| matches!(round.purpose, Purpose::Moving { target, .. } if target == home),
+            );
             let full = self.peers.len() >= self.config.peers_max;
             if home == self.id || moving || full || self.peer(home).is_some() {
                 continue;

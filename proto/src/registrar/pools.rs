@@ -17,7 +17,7 @@ use rserpool_engine::{
 use super::graves::Graves;
 use super::journal::Journal;
 use super::suspects::{Suspects, Verdict};
-use super::{Config, Peer, Stats, association, kind};
+use super::{Config, Dialect, Peer, Stats, association, kind};
 
 mod jobs;
 mod registration;
@@ -92,6 +92,8 @@ pub(super) struct Pools {
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     pub(super) config: &'a Config,
+    /// How the one who asked, or is to be told, is spoken with.
+    pub(super) dialect: Dialect,
     pub(super) stats: &'a mut Stats,
     pub(super) now: Timestamp,
 }
@@ -133,7 +135,9 @@ impl Pools {
             }
         };
         let effect = self.act(turn, origin, &message, out);
-        if let Some(causes) = unrecognized.causes() {
+        if turn.dialect.reports
+            && let Some(causes) = unrecognized.causes()
+        {
             emit_error(turn, causes, out);
         }
         effect
@@ -313,7 +317,7 @@ impl Pools {
                     registrar: turn.config.engine.registrar,
                     take_home: false,
                     handle: element.handle(),
-                    pe: Some(element.pe()),
+                    pe: turn.dialect.keep_alive_names_element.then(|| element.pe()),
                 };
                 emit(turn, &message, out);
                 Some(Event { association, call: None, removed: false })
@@ -326,7 +330,8 @@ impl Pools {
             Due::Expired(key) => {
                 turn.stats.expired += 1;
                 let element = self.space.get(key)?;
-                if turn.config.expiry_notice && element.association().is_some() {
+                // Its association's shard knows whether it wants to be told.
+                if element.association().is_some() {
                     let (handle, pe) = (element.handle(), element.pe());
                     let message = Message::DeregistrationResponse { handle, pe, error: None };
                     emit(turn, &message, out);
@@ -405,7 +410,7 @@ fn refuse(turn: &mut Turn<'_>, bytes: &[u8], error: &DecodeError<'_>, out: &mut 
     {
         let error = Some(causes);
         let message = Message::RegistrationResponse { handle, pe, rejected: true, error };
-        if message.emit(out, turn.config.length_form).is_ok() {
+        if message.emit(out, turn.dialect.length_form).is_ok() {
             turn.stats.reject(CauseCode::InvalidValues);
             return;
         }
@@ -415,14 +420,14 @@ fn refuse(turn: &mut Turn<'_>, bytes: &[u8], error: &DecodeError<'_>, out: &mut 
 
 fn emit_error(turn: &mut Turn<'_>, causes: Causes<'_>, out: &mut Vec<u8>) {
     turn.stats.errors_sent += 1;
-    let sent = Message::Error { causes }.emit(out, turn.config.length_form);
+    let sent = Message::Error { causes }.emit(out, turn.dialect.length_form);
     debug_assert!(sent.is_ok(), "causes are short enough for an error message");
 }
 
 /// Appends a message. One that is too long to be written, which takes a pool
 /// handle of almost 64 KiB, is replaced by an ASAP error.
 fn emit(turn: &mut Turn<'_>, message: &Message<'_>, out: &mut Vec<u8>) {
-    if message.emit(out, turn.config.length_form).is_err() {
+    if message.emit(out, turn.dialect.length_form).is_err() {
         emit_error(turn, Causes::list(&[Cause::new(CauseCode::InvalidValues, &[])]), out);
     }
 }

@@ -209,7 +209,8 @@ impl Shard {
         };
         let Association { answers, output, .. } = association;
         let Self { config, stats, pools, buffers, .. } = self;
-        let mut turn = Turn { config, stats, now };
+        let dialect = config.dialect(origin.peer.transport);
+        let mut turn = Turn { config, dialect, stats, now };
         let mut write = |out: &mut Vec<u8>| pools.receive(&mut turn, &origin, message, out);
         let effect = if answers.is_empty() {
             if output.capacity() == 0 {
@@ -228,9 +229,13 @@ impl Shard {
         self.announce(now, id);
     }
 
-    /// Sends a message that answers nothing.
+    /// Sends a message that answers nothing, if the peer wants such a one.
     fn push(&mut self, now: Timestamp, id: AssociationId, bytes: &[u8]) {
         let Some(association) = self.associations.get_mut(id) else { return };
+        let dialect = self.config.dialect(association.peer.transport);
+        if !dialect.expiry_notice && bytes.first() == Some(&kind::DEREGISTRATION_RESPONSE) {
+            return;
+        }
         if association.output.capacity() == 0 {
             association.output = self.buffers.take();
         }
@@ -297,7 +302,7 @@ impl Shard {
     /// Removes the elements of an association that is gone.
     fn orphan(&mut self, now: Timestamp, id: AssociationId) {
         let Self { config, stats, pools, .. } = self;
-        let mut turn = Turn { config, stats, now };
+        let mut turn = Turn { dialect: config.sctp, config, stats, now };
         if pools.orphan(&mut turn, id, ORPHANS_AT_ONCE) == ORPHANS_AT_ONCE {
             self.leaving.push_back(id);
         }
@@ -326,7 +331,7 @@ impl Shard {
             && left > 0
         {
             let Self { config, stats, pools, .. } = self;
-            let mut turn = Turn { config, stats, now };
+            let mut turn = Turn { dialect: config.sctp, config, stats, now };
             let gone = pools.orphan(&mut turn, id, left);
             if gone < left {
                 self.leaving.pop_front();
@@ -343,7 +348,7 @@ impl Shard {
     fn poll_due(&mut self, now: Timestamp) -> bool {
         self.scratch.clear();
         let Self { config, stats, pools, scratch, .. } = self;
-        let mut turn = Turn { config, stats, now };
+        let mut turn = Turn { dialect: config.sctp, config, stats, now };
         let Some(event) = pools.poll_due(&mut turn, scratch) else { return false };
         if let Some(address) = event.call {
             self.call(now, address);

@@ -157,6 +157,10 @@ impl Cluster {
         self.nodes[node].frozen = true;
     }
 
+    pub(crate) fn is_frozen(&self, node: usize) -> bool {
+        self.nodes[node].frozen
+    }
+
     pub(crate) fn thaw(&mut self, node: usize) {
         self.nodes[node].frozen = false;
         self.settle();

@@ -8,6 +8,7 @@ mod foreign;
 mod group;
 mod hostile;
 mod partition;
+mod random;
 mod script;
 mod startup;
 mod takeover;

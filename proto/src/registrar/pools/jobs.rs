@@ -295,7 +295,6 @@ impl Pools {
                 token: *token,
                 cursor: cursor.to_bits(),
                 done: !more,
-                elements: *elements,
                 parameters,
             });
         }

@@ -7,7 +7,7 @@ use rserpool_codec::enrp::extension::identity_hash;
 use rserpool_codec::{Addresses, Cause, CauseCode, Causes, Element, Transport, parameter};
 use rserpool_engine::{
     AssociationId, ChannelUse, Outcome, PeId, PoolHandle, RegisterError, Registered, Registration,
-    TransportKind,
+    RegistrationLife, TransportKind,
 };
 
 use super::super::Loopback;
@@ -37,7 +37,7 @@ impl Pools {
                 let causes = [Cause::new(code, &self.data)];
                 let error = Some(Causes::list(&causes));
                 let message = Message::RegistrationResponse { handle, pe, rejected: true, error };
-                if message.emit(out, turn.config.length_form).is_err() {
+                if message.emit(out, turn.dialect.length_form).is_err() {
                     // The data made it too long.
                     let causes = [Cause::new(code, &[])];
                     let error = Some(Causes::list(&causes));
@@ -60,11 +60,11 @@ impl Pools {
     ) -> Result<Effect, CauseCode> {
         self.data.clear();
         if !may_be_at(&element.user_transport, turn.config.loopback, origin) {
-            let _ = element.user_transport.emit(&mut self.data, turn.config.length_form);
+            let _ = element.user_transport.emit(&mut self.data, turn.dialect.length_form);
             return Err(CauseCode::InvalidValues);
         }
-        let Some(life) = turn.config.life_unit.from_wire(element.life) else {
-            let _ = element.emit(&mut self.data, turn.config.length_form);
+        let Some(life) = turn.dialect.life_unit.from_wire(element.life) else {
+            let _ = element.emit(&mut self.data, turn.dialect.length_form);
             return Err(CauseCode::InvalidValues);
         };
         let registered = self.space.find(handle, element.pe);
@@ -73,7 +73,7 @@ impl Pools {
         if adds && !origin.may_add {
             return Err(CauseCode::LackOfResources);
         }
-        self.write_record(turn, origin, element)?;
+        self.write_record(turn, origin, element, life)?;
         let registration = Registration {
             handle,
             pe: element.pe,
@@ -150,18 +150,21 @@ impl Pools {
     }
 
     /// What the engine keeps with the element: the Pool Element parameter for
-    /// pool users, with this registrar as home, and behind it the ASAP
-    /// transport that peers get, if the association has one.
+    /// pool users, with this registrar as home and the life in the unit of
+    /// peers over SCTP, and behind it the ASAP transport that peers get, if the
+    /// association has one.
     fn write_record(
         &mut self,
         turn: &Turn<'_>,
         origin: &Origin,
         element: &Element<'_>,
+        life: RegistrationLife,
     ) -> Result<(), CauseCode> {
-        let form = turn.config.length_form;
+        let form = turn.config.sctp.length_form;
         let home = turn.config.engine.registrar;
         self.record.clear();
-        let kept = Element { home, asap_transport: None, ..*element };
+        let life = turn.config.sctp.life_unit.to_wire(life);
+        let kept = Element { home, life, asap_transport: None, ..*element };
         let mut written = kept.emit(&mut self.record, form);
         if origin.peer.transport == TransportKind::Sctp {
             let address = [origin.peer.address.ip()];
@@ -180,7 +183,7 @@ impl Pools {
         element: &Element<'_>,
         error: RegisterError,
     ) -> CauseCode {
-        let form = turn.config.length_form;
+        let form = turn.dialect.length_form;
         match error {
             RegisterError::InvalidHandle => {
                 self.handle_data(handle);

@@ -116,7 +116,7 @@ impl Pools {
         standing: Standing,
     ) -> Option<ElementKey> {
         let standing = Standing { lapses: !apply.kin, ..standing };
-        let life = turn.config.life_unit.from_wire(element.life)?;
+        let life = turn.config.sctp.life_unit.from_wire(element.life)?;
         if !self.record_of(turn, element, !standing.unreachable) {
             return None;
         }
@@ -165,7 +165,7 @@ impl Pools {
 
     /// Leaves the record of a peer's element in `self.record`.
     fn record_of(&mut self, turn: &Turn<'_>, element: &Element<'_>, reachable: bool) -> bool {
-        let form = turn.config.length_form;
+        let form = turn.config.sctp.length_form;
         self.record.clear();
         let kept = Element { asap_transport: None, ..*element };
         let mut written = kept.emit(&mut self.record, form);
@@ -190,8 +190,8 @@ impl Pools {
         let theirs = apply.claim.map(|claim| (claim, Standing::of_claim(claim, apply.stamp)));
         let counts = match theirs {
             // By the letter of the RFC, but only from the home.
-            None => home == apply.from,
-            Some((_, theirs)) if home == apply.from => theirs.term >= standing.term,
+            _ if home == apply.from => true,
+            None => false,
             // A home before knows that the element left, rather than that it
             // fell silent: it was not for this home to keep.
             Some((claim, theirs)) => claim.left && theirs.beats(apply.from, standing, home),
@@ -339,7 +339,8 @@ impl Pools {
     pub(super) fn start_life(&mut self, turn: &Turn<'_>, key: ElementKey) {
         let record = self.space.get(key).map(|element| element.record());
         let wire = record.and_then(|record| record.get(12..16)?.try_into().ok());
-        let life = wire.and_then(|wire| turn.config.life_unit.from_wire(i32::from_be_bytes(wire)));
+        let life =
+            wire.and_then(|wire| turn.config.sctp.life_unit.from_wire(i32::from_be_bytes(wire)));
         if let Some(life) = life {
             self.space.start_life(turn.now, key, life);
         }

@@ -91,7 +91,8 @@ impl Shard {
     ) {
         self.stats.mesh_received += 1;
         let Self { config, stats, pools, outbox, .. } = self;
-        let mut turn = Turn { config, stats, now };
+        let dialect = config.dialect(origin.peer.transport);
+        let mut turn = Turn { config, dialect, stats, now };
         let written = outbox.write(from, |out| {
             let mark = mesh::begin_answer(out, origin.association, ticket);
             let effect = pools.receive(&mut turn, origin, message, out);
@@ -104,7 +105,8 @@ impl Shard {
     fn notice_mesh(&mut self, now: Timestamp, from: ShardId, origin: &Origin, message: &[u8]) {
         self.stats.mesh_received += 1;
         let Self { config, stats, pools, outbox, .. } = self;
-        let mut turn = Turn { config, stats, now };
+        let dialect = config.dialect(origin.peer.transport);
+        let mut turn = Turn { config, dialect, stats, now };
         let written = outbox.write(from, |out| {
             let mark = mesh::begin_push(out, origin.association);
             let effect = pools.receive(&mut turn, origin, message, out);

@@ -99,7 +99,7 @@ impl Shard {
     pub(super) fn run_group(&mut self, now: Timestamp, budget: usize) {
         let Self { config, stats, pools, group, .. } = self;
         if pools.has_jobs() {
-            let mut turn = Turn { config, stats, now };
+            let mut turn = Turn { dialect: config.sctp, config, stats, now };
             pools.work(&mut turn, budget);
         }
         if let Some(group) = group {
@@ -159,7 +159,7 @@ impl Shard {
             rest = after;
             let Some(order) = Order::read(order) else { break };
             let Self { config, stats, pools, .. } = self;
-            let mut turn = Turn { config, stats, now };
+            let mut turn = Turn { dialect: config.sctp, config, stats, now };
             let effect = pools.obey(&mut turn, &order);
             self.release(effect);
         }

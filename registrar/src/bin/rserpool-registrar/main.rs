@@ -79,6 +79,9 @@ fn main() -> ExitCode {
     let mut line: Line = parse_or_exit();
     line.options.admin = line.admin.unwrap_or(AdminAddress::IfFree(ADMIN_DEFAULT));
     logger::install(line.log_format, line.log_level);
+    if let Err(contradiction) = line.options.validate() {
+        return fail(&contradiction, ExitCode::from(2));
+    }
     if line.check {
         return match check(&line.options) {
             Ok(bound) => say(&Block("would bind", &bound)).map_or(ExitCode::FAILURE, |()| OK),
@@ -129,6 +132,19 @@ impl fmt::Display for Block<'_> {
         writeln!(f, "  shards       {} on CPUs {:?}", bound.cpus.len(), bound.cpus)?;
         for address in &bound.asap_tcp {
             writeln!(f, "  asap         tcp://{address}")?;
+        }
+        for address in &bound.asap_sctp {
+            writeln!(f, "  asap         sctp://{address}")?;
+        }
+        for address in &bound.asap_sctp_udp {
+            let port = rserpool_registrar::ASAP_PORT;
+            writeln!(f, "  asap         sctp-udp://{address} (SCTP port {port} inside)")?;
+        }
+        for group in &bound.announces {
+            writeln!(f, "  announces    {group}")?;
+        }
+        for without in &bound.without {
+            writeln!(f, "  without      {}: {}", without.address, without.why)?;
         }
         match &bound.io_uring_refused {
             None => writeln!(f, "  host         {}", bound.host)?,

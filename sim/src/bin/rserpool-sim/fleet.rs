@@ -36,7 +36,8 @@ impl fmt::Display for Fleet {
 #[expect(clippy::disallowed_methods, reason = "says how long it took; no run sees it")]
 pub(crate) fn run(seeds: Range<u64>, jobs: Option<u16>, options: &Options) -> Fleet {
     let started = Instant::now();
-    let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), usize::from);
+    let jobs =
+        jobs.map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), usize::from);
     let (next, stop) = (AtomicU64::new(seeds.start), AtomicU64::new(seeds.end));
     let fleet = Fleet { seeds: 0, sum: Summary::default(), took: Duration::ZERO, failed: None };
     let fleet = Mutex::new(fleet);

@@ -61,7 +61,9 @@ fn rule(text: &str) -> Result<Rule, String> {
 fn replay(seed: u64, line: &CommandLine) -> String {
     let broken = line.broken.map(|rule| format!(" --break {}", rule.name())).unwrap_or_default();
     let minutes = line.minutes;
-    format!("cargo run --release -p rserpool-sim -- --seed {seed} --minutes {minutes}{broken} --trace")
+    format!(
+        "cargo run --release -p rserpool-sim -- --seed {seed} --minutes {minutes}{broken} --trace"
+    )
 }
 
 fn report(seed: u64, failure: &Failure, line: &CommandLine) {
