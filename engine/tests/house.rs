@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("rserpool-benches", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
+    ("rserpool-sim", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
     ("rserpool-sctp", &[]),
 ];
 

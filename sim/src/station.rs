@@ -77,7 +77,7 @@ impl Station {
             request_timeout: cx.settings.request_timeout,
             churn: cx.settings.churn,
             known,
-            link: Link::Waits(cx.chance.below(SECOND / 2)),
+            link: Link::Waits(cx.settings.element_start + cx.chance.below(SECOND / 2)),
             members: Vec::new(),
             calls: Vec::new(),
             attempts: 0,
