@@ -191,7 +191,7 @@ impl Cluster {
             match happening {
                 Happening::Alarm(Alarm::Mesh(_, from, to)) => registrar.mesh(cx, from, to),
                 Happening::Alarm(Alarm::Writable(link, _)) => registrar.writable(cx, link),
-                Happening::Alarm(_) => registrar.wake(cx),
+                Happening::Alarm(_) => registrar.ring(cx),
                 Happening::Accept { link } => registrar.accept(cx, link),
                 Happening::Arrived { link, bytes, .. } => registrar.arrived(cx, link, bytes),
                 Happening::Closed { link, .. } => registrar.closed(cx, link),
@@ -204,7 +204,7 @@ impl Cluster {
         } else if let Some(station) = at.checked_sub(group).and_then(|at| self.stations.get_mut(at))
         {
             match happening {
-                Happening::Alarm(Alarm::Wake(_)) => station.wake(cx),
+                Happening::Alarm(Alarm::Wake(_)) => station.ring(cx),
                 Happening::Alarm(_) => station.settle(cx),
                 Happening::Connected { link } => station.connected_by(cx, link),
                 Happening::Arrived { link, bytes, .. } => {
@@ -219,7 +219,7 @@ impl Cluster {
             at.checked_sub(group + hosts).and_then(|at| self.users.get_mut(at))
         {
             match happening {
-                Happening::Alarm(Alarm::Wake(_)) => user.wake(cx),
+                Happening::Alarm(Alarm::Wake(_)) => user.ring(cx),
                 Happening::Alarm(_) => user.writable(cx),
                 Happening::Connected { link } => user.connected_by(cx, link),
                 Happening::Arrived { link, bytes, .. } => {
@@ -273,7 +273,16 @@ impl Cluster {
         for (_, happening) in now {
             self.happen_to(node, happening);
         }
-        self.happen_to(node, Happening::Alarm(Alarm::Wake(node)));
+        let cx = &mut self.cx;
+        let at = node.index();
+        let (group, hosts) = (self.registrars.len(), self.stations.len());
+        if let Some(registrar) = self.registrars.get_mut(at) {
+            registrar.wake(cx);
+        } else if let Some(station) = self.stations.get_mut(at - group) {
+            station.wake(cx);
+        } else if let Some(user) = self.users.get_mut(at - group - hosts) {
+            user.wake(cx);
+        }
     }
 
     /// Ends a node's process, or its whole machine.

@@ -20,6 +20,7 @@ use crate::messages::Messages;
 use crate::model::ElementNo;
 use crate::network::{Alarm, Health, LinkId, Micros, NodeId, Side};
 use crate::rule::Rule;
+use crate::settings::SECOND;
 use crate::trace::trace;
 
 use group::Wire;
@@ -30,6 +31,8 @@ use spoil::Spoiler;
 const BATCHES_MAX: usize = 4;
 /// The port pool elements' hosts take ASAP at.
 const CLIENT_PORT: u16 = 40_000;
+/// Alarms within 10 ms that are too many.
+const WAKES_MAX: u32 = 2_000;
 /// Pool elements that time-outs are handled for at once.
 const BUDGET: usize = 8;
 
@@ -75,6 +78,9 @@ pub(crate) struct Registrar {
     /// When the last association went.
     pub(crate) closed_last: Micros,
     alarm: Option<Micros>,
+    /// Alarms in a short time; too many and it does nothing else.
+    wakes: u32,
+    busy_since: Micros,
     /// Elements it took over, if a rule about them is broken.
     moved: Vec<PeId>,
 }
@@ -114,6 +120,8 @@ impl Registrar {
             started: 0,
             closed_last: 0,
             alarm: None,
+            wakes: 0,
+            busy_since: 0,
             moved: Vec::new(),
         };
         registrar.start(cx);
@@ -277,10 +285,27 @@ impl Registrar {
         self.turn(cx);
     }
 
-    /// An alarm rang.
+    /// An alarm rang; one that was set before a later one means nothing.
+    pub(crate) fn ring(&mut self, cx: &mut Cx) {
+        if self.alarm.is_some_and(|alarm| alarm <= cx.net.now()) {
+            self.wake(cx);
+        }
+    }
+
+    /// Does what is due.
     pub(crate) fn wake(&mut self, cx: &mut Cx) {
         let local = cx.local(self.node);
         self.alarm = None;
+        let now = cx.net.now();
+        if now > self.busy_since + SECOND / 100 {
+            (self.busy_since, self.wakes) = (now, 0);
+        }
+        self.wakes += 1;
+        if self.wakes > WAKES_MAX {
+            let due: Vec<_> = self.shards.iter().map(Shard::next_timeout).collect();
+            let name = &self.name;
+            cx.model.fail(|| format!("{name} is never done: at {local:?}, due are {due:?}"));
+        }
         for (shard, stalled) in self.shards.iter_mut().zip(&self.stalled) {
             if !stalled && shard.next_timeout().is_some_and(|next| next <= local) {
                 shard.handle_timeout(local, BUDGET);
