@@ -13,7 +13,7 @@ use rserpool_sctp::udp::{Bind, UdpLink, bind};
 use rserpool_sctp::{AssocId, DownReason, Event, Link, Progress, SendError, Tuning};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::peer;
+use super::peer;
 
 pub(crate) const ASAP: u32 = 11;
 pub(crate) const ENRP: u32 = 12;
