@@ -75,8 +75,12 @@ impl Host {
         id
     }
 
+    pub(crate) fn begin_to(&mut self, to: SocketAddr) -> AssocId {
+        self.link.connect_udp(Instant::now(), &[to], ASAP_PORT, None).unwrap()
+    }
+
     pub(crate) fn connect_to(&mut self, to: SocketAddr) -> AssocId {
-        let id = self.link.connect_udp(Instant::now(), &[to], ASAP_PORT, None).unwrap();
+        let id = self.begin_to(to);
         self.run("an association", |host| host.is_up(id));
         id
     }
