@@ -14,7 +14,7 @@ use rserpool_codec::asap::Message;
 use rserpool_codec::{Addresses, Element, Elements, Frame, LengthForm, Transport, frame};
 use rserpool_engine::{PeId, Policy, PoolHandle, RegistrarId};
 use rserpool_loadgen::report::{Report, Verdict};
-use rserpool_registrar::{AsapAddress, Options, start};
+use rserpool_registrar::{Announce, AsapAddress, Options, start};
 
 /// What the proxy does with a message: forwards it, or sends these to the
 /// load generator instead.
@@ -217,7 +217,12 @@ fn relay(mut from: TcpStream, onward: &Mutex<TcpStream>, client: &Mutex<TcpStrea
 /// The errors that a run counts against a registrar with a defect, by kind.
 fn errors(test: &str, defect: Defect) -> BTreeMap<String, u64> {
     let free = AsapAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
-    let options = Options { asap: vec![free], shards: Some(1), ..Options::default() };
+    let options = Options {
+        asap: vec![free],
+        announce: vec![Announce::Off],
+        shards: Some(1),
+        ..Options::default()
+    };
     let registrar = start(&options).expect("a registrar");
     let target = format!("tcp://{}", proxy(registrar.asap_tcp()[0], defect));
     let out = std::env::temp_dir().join(format!("rserpool-loadgen-{test}-{}", std::process::id()));
