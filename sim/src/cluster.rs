@@ -169,7 +169,6 @@ impl Cluster {
             Happening::Alarm(Alarm::Act(number)) => return self.act(*number),
             Happening::Alarm(Alarm::Wake(node) | Alarm::Mesh(node, ..)) => *node,
             Happening::Alarm(Alarm::Writable(link, side))
-            | Happening::Writable { link, side }
             | Happening::Closed { link, side }
             | Happening::Arrived { link, side, .. } => self.cx.net.node_at(*link, *side),
             Happening::Accept { link } => self.cx.net.node_at(*link, Side::To),
@@ -195,29 +194,33 @@ impl Cluster {
                 Happening::Alarm(_) => registrar.wake(cx),
                 Happening::Accept { link } => registrar.accept(cx, link),
                 Happening::Arrived { link, bytes, .. } => registrar.arrived(cx, link, bytes),
-                Happening::Writable { link, .. } => registrar.writable(cx, link),
                 Happening::Closed { link, .. } => registrar.closed(cx, link),
-                Happening::Connected { .. } | Happening::Datagram { .. } => {}
+                Happening::Connected { link } => registrar.connected_by(cx, link),
+                Happening::Datagram { from, bytes, .. } => {
+                    registrar.multicast_arrived(cx, from, &bytes);
+                    cx.net.recycle(bytes);
+                }
             }
         } else if let Some(station) = at.checked_sub(group).and_then(|at| self.stations.get_mut(at))
         {
             match happening {
                 Happening::Alarm(Alarm::Wake(_)) => station.wake(cx),
-                Happening::Alarm(_) | Happening::Writable { .. } => station.settle(cx),
+                Happening::Alarm(_) => station.settle(cx),
                 Happening::Connected { link } => station.connected_by(cx, link),
                 Happening::Arrived { link, bytes, .. } => {
                     station.arrived(cx, link, &bytes);
                     cx.net.recycle(bytes);
                 }
                 Happening::Closed { link, .. } => station.closed(cx, link),
-                Happening::Accept { .. } | Happening::Datagram { .. } => {}
+                Happening::Accept { link } => station.called(cx, link),
+                Happening::Datagram { .. } => {}
             }
         } else if let Some(user) =
             at.checked_sub(group + hosts).and_then(|at| self.users.get_mut(at))
         {
             match happening {
                 Happening::Alarm(Alarm::Wake(_)) => user.wake(cx),
-                Happening::Alarm(_) | Happening::Writable { .. } => user.writable(cx),
+                Happening::Alarm(_) => user.writable(cx),
                 Happening::Connected { link } => user.connected_by(cx, link),
                 Happening::Arrived { link, bytes, .. } => {
                     user.arrived(cx, link, &bytes);

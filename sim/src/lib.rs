@@ -18,6 +18,7 @@ mod network;
 mod registrar;
 mod rule;
 mod run;
+pub mod scenario;
 mod selection;
 mod settings;
 mod station;
