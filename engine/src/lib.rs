@@ -25,6 +25,7 @@ mod roster;
 mod shard_map;
 mod slab;
 mod sorted;
+mod sparse;
 mod time;
 pub mod tree;
 mod wheel;

@@ -16,7 +16,7 @@ use crate::chance::mix;
 use crate::element::{Element, Flag};
 use crate::lots::{Lots, Urn};
 use crate::mode::Modes;
-use crate::paged::Paged;
+use crate::paged::{Paged, WORDS};
 use crate::policy::weighted_round_robin::Turn;
 use crate::policy::{Family, Standing};
 use crate::ring::{Blocks, Ring};
@@ -101,7 +101,7 @@ pub(crate) struct Orders {
     pub(crate) sorted: sorted::Blocks,
     pub(crate) blocks: Blocks,
     /// Where an element is in the structure of its pool's policy.
-    pub(crate) places: Paged<u32>,
+    pub(crate) places: Paged<u32, WORDS>,
     pub(crate) words: Arena<u32>,
     pub(crate) urn: Urn,
     pub(crate) modes: Modes,
@@ -117,6 +117,20 @@ impl Orders {
             urn: Urn::for_slots(slots, seed),
             modes: Modes::for_slots(slots, mix(seed)),
         }
+    }
+
+    /// Makes sure that the element in `slot` can be linked.
+    #[inline]
+    pub(crate) fn reserve(&mut self, slot: u32) {
+        if !self.places.is_reserved(slot) {
+            self.reserve_more(slot);
+        }
+    }
+
+    #[cold]
+    fn reserve_more(&mut self, slot: u32) {
+        self.places.reserve(slot);
+        self.modes.zones.reserve(slot);
     }
 
     /// Links an element that is not linked, unless it is drained.
@@ -248,6 +262,14 @@ impl Orders {
             return;
         }
         self.list(order, items, into);
+        if let (Order::Sorted { sorted, degrades }, 1, Some(first)) =
+            (&mut *order, advance, into.first())
+        {
+            let step = if *degrades { elements[first.index].second } else { 0 };
+            let (blocks, places) = (&mut self.sorted, &mut self.places);
+            sorted.advance_first(blocks, places, step.into(), u32::MAX.into());
+            return;
+        }
         let advance = (advance as usize).min(into.len());
         for index in 0..advance {
             self.advance(order, elements, into[index]);
@@ -269,10 +291,8 @@ impl Orders {
                 let (urn, words, places) = (&mut self.urn, &mut self.words, &mut self.places);
                 lots.select(urn, words, places, items, |key| into.push(key));
             }
-            Order::Moded(number) => {
-                let base = self.modes.record(*number).base;
-                self.list(&base, items, into);
-            }
+            // The modes list the order of the policy.
+            Order::Moded(_) => {}
         }
     }
 

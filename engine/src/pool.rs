@@ -23,6 +23,8 @@ pub(crate) struct Pool {
     handle: [u8; INLINE],
     pub(crate) order: Order,
     pub(crate) roster: Roster,
+    /// Of its handle.
+    pub(crate) hash: u64,
     /// The elements, or the next vacant slot.
     pub(crate) len: u32,
     /// The share of the handle in the checksum of each element.
@@ -42,6 +44,7 @@ impl Default for Pool {
             handle: [0; INLINE],
             order: Order::new(crate::PolicyKind::RoundRobin),
             roster: Roster::EMPTY,
+            hash: 0,
             len: 0,
             share: 0,
             policy: Policy::RoundRobin,
@@ -64,6 +67,7 @@ impl Pool {
     pub(crate) fn new(
         bytes: &mut Arena<u8>,
         handle: PoolHandle<'_>,
+        hash: u64,
         policy: Policy,
         transport: TransportKind,
         channel_use: ChannelUse,
@@ -84,6 +88,7 @@ impl Pool {
             handle: stored,
             order: Order::new(policy.kind()),
             roster: Roster::EMPTY,
+            hash,
             len: 0,
             share: PeChecksum::share_of_handle(handle),
             policy,
@@ -121,6 +126,24 @@ impl Pool {
         } else {
             bytes.get(self.block(), len)
         })
+    }
+
+    /// Whether this is its pool handle.
+    #[inline]
+    pub(crate) fn is_named(&self, bytes: &Arena<u8>, handle: PoolHandle<'_>) -> bool {
+        let name = handle.as_bytes();
+        if name.len() != usize::from(self.handle_len) {
+            return false;
+        }
+        match self.handle.get(..name.len()) {
+            // Word by word: a call of memcmp costs more than a short handle.
+            Some(mine) => {
+                let ((mine, my_end), (name, end)) = (mine.as_chunks::<8>(), name.as_chunks::<8>());
+                mine.iter().zip(name).all(|(one, other)| one == other)
+                    && my_end.iter().zip(end).all(|(one, other)| one == other)
+            }
+            None => bytes.get(self.block(), name.len()) == name,
+        }
     }
 
     /// The share of one of its elements in the PE checksum of its home.

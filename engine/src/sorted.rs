@@ -7,7 +7,7 @@
 //! an element that goes behind its equals takes its turn.
 
 use crate::ElementKey;
-use crate::paged::{NONE, Paged, narrow};
+use crate::paged::{NONE, Paged, WORDS, narrow};
 use crate::tree::{Augment, Nodes, Tree, is_before};
 
 const CAPACITY: usize = 14;
@@ -128,11 +128,10 @@ impl Sorted {
     pub(crate) fn insert(
         &mut self,
         blocks: &mut Blocks,
-        homes: &mut Paged<u32>,
+        homes: &mut Paged<u32, WORDS>,
         element: ElementKey,
         key: u64,
     ) {
-        homes.reserve(element.index);
         let Some(number) = self.block_for(blocks, key) else {
             let block = blocks.take();
             homes[element.index] = block;
@@ -180,7 +179,7 @@ impl Sorted {
     fn insert_into_full(
         &mut self,
         blocks: &mut Blocks,
-        homes: &mut Paged<u32>,
+        homes: &mut Paged<u32, WORDS>,
         number: u32,
         at: usize,
         key: u64,
@@ -222,7 +221,7 @@ impl Sorted {
     }
 
     /// Removes an element.
-    pub(crate) fn remove(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32>, slot: u32) {
+    pub(crate) fn remove(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32, WORDS>, slot: u32) {
         let number = homes[slot];
         let at = blocks.nodes.value(number).position(slot);
         self.remove_at(blocks, homes, number, at);
@@ -231,7 +230,7 @@ impl Sorted {
     fn remove_at(
         &mut self,
         blocks: &mut Blocks,
-        homes: &mut Paged<u32>,
+        homes: &mut Paged<u32, WORDS>,
         number: u32,
         at: usize,
     ) -> ElementKey {
@@ -264,7 +263,7 @@ impl Sorted {
     fn join_neighbor(
         &mut self,
         blocks: &mut Blocks,
-        homes: &mut Paged<u32>,
+        homes: &mut Paged<u32, WORDS>,
         number: u32,
         len: usize,
     ) {
@@ -289,15 +288,26 @@ impl Sorted {
     pub(crate) fn change(
         &mut self,
         blocks: &mut Blocks,
-        homes: &mut Paged<u32>,
+        homes: &mut Paged<u32, WORDS>,
         slot: u32,
         key: u64,
     ) {
         let number = homes[slot];
+        let from = blocks.nodes.value(number).position(slot);
+        self.change_at(blocks, homes, number, from, key);
+    }
+
+    fn change_at(
+        &mut self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32, WORDS>,
+        number: u32,
+        from: usize,
+        key: u64,
+    ) {
         let is_first = self.tree.first() == Some(number);
         let is_last = self.tree.last() == Some(number);
         let block = blocks.nodes.value_mut(number);
-        let from = block.position(slot);
         let last = block.len as usize - 1;
         // It stays in the block if others of the block are on both sides of
         // it, or nothing is beyond.
@@ -325,9 +335,31 @@ impl Sorted {
         }
     }
 
+    /// Adds `step` to the key of the first element, up to `most`, and puts it
+    /// behind those of the same key.
+    #[inline]
+    pub(crate) fn advance_first(
+        &mut self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32, WORDS>,
+        step: u64,
+        most: u64,
+    ) {
+        let Some(number) = self.tree.first() else { return };
+        let block = blocks.nodes.value_mut(number);
+        let key = (block.keys[0] + step).min(most);
+        // Most often it is the first again.
+        if block.len > 1 && is_before(key, block.keys[1]) {
+            block.keys[0] = key;
+            blocks.nodes.set_key(number, key);
+        } else {
+            self.change_at(blocks, homes, number, 0, key);
+        }
+    }
+
     /// The key of an element.
     #[inline]
-    pub(crate) fn key(blocks: &Blocks, homes: &Paged<u32>, slot: u32) -> u64 {
+    pub(crate) fn key(blocks: &Blocks, homes: &Paged<u32, WORDS>, slot: u32) -> u64 {
         let block = blocks.nodes.value(homes[slot]);
         block.keys[block.position(slot)]
     }
@@ -357,7 +389,7 @@ impl Sorted {
     pub(crate) fn assert_invariants(
         &self,
         blocks: &Blocks,
-        homes: &Paged<u32>,
+        homes: &Paged<u32, WORDS>,
         mut visit: impl FnMut(ElementKey),
     ) -> u32 {
         let (mut at, mut previous) = (self.tree.first(), None);

@@ -40,7 +40,7 @@ impl Handlespace {
         }
         let mut members = Vec::with_capacity(pool.len as usize);
         let mut number = 0;
-        while let Some((found, member)) = pool.roster.next(&self.orders.words, number) {
+        while let Some((found, member)) = pool.roster.next(&self.rosters, number) {
             members.push(member);
             number = found + 1;
         }

@@ -40,20 +40,22 @@ impl Handlespace {
         let mut looks = limit.saturating_add(LOOKS);
         while cursor.pool < self.pools.end() {
             let pool = &self.pools[cursor.pool];
+            let mut is_full = false;
             if pool.is_there() {
-                while let Some((number, slot)) = pool.roster.next(&self.orders.words, cursor.number)
-                {
-                    if page.len() == limit || looks == 0 {
-                        return true;
+                pool.roster.visit(&self.rosters, cursor.number, |number, key| {
+                    is_full = page.len() == limit || looks == 0;
+                    if is_full {
+                        return false;
                     }
                     looks -= 1;
                     cursor.number = number + 1;
-                    if home.is_none_or(|home| self.elements[slot].home() == home) {
-                        page.push(self.key(slot));
+                    if home.is_none_or(|home| self.elements[key.index].home() == home) {
+                        page.push(key);
                     }
-                }
+                    true
+                });
             }
-            if looks == 0 {
+            if is_full || looks == 0 {
                 return true;
             }
             looks -= 1;
