@@ -134,8 +134,18 @@ impl Group {
             peer.introduced = false;
             self.shut(now, before);
         }
+        // A registrar that calls has lost the link there was, even if this end
+        // has not noticed: what would go there would not arrive. Unless both
+        // called at the same time.
+        let dialed = self.links.get(id).is_some_and(|link| link.dialed);
+        let lost = self.peer(who).and_then(|peer| peer.link).filter(|old| *old != id && !dialed);
+        let patience = self.config.no_response;
+        let old = lost.and_then(|old| self.links.get(old));
+        if let Some(old) = old.filter(|old| old.since.after(patience) <= now).map(|old| old.id) {
+            self.shut(now, old);
+        }
         let Some(peer) = self.peer_mut(who) else { return };
-        if peer.link.is_none() {
+        if peer.link.is_none() || peer.link == Some(id) {
             peer.link = Some(id);
             peer.audit.reset();
             peer.audit.want(now);

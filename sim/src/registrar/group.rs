@@ -270,6 +270,7 @@ impl Registrar {
 }
 
 /// A message in words.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others say it themselves")]
 fn plain(message: &[u8]) -> String {
     let Ok(Message { sender, body, .. }) = Message::parse(message) else {
         return "what cannot be read".to_owned();
