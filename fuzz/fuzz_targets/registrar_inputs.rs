@@ -22,9 +22,16 @@ impl Registrar {
     fn new() -> Self {
         let shard = |number| {
             Shard::new(Config {
+                engine: rserpool_engine::Config {
+                    pools_max: 8,
+                    elements_max: 16,
+                    elements_per_pool_max: 8,
+                    ..rserpool_engine::Config::default()
+                },
                 shard: ShardId(number),
                 map: ShardMap::new(2, 1),
-                elements_per_association_max: 16,
+                associations_max: 16,
+                elements_per_association_max: 12,
                 pending_max: 16,
                 output_bytes_max: 1 << 16,
                 ..Config::default()
@@ -111,7 +118,10 @@ fuzz_target!(|bytes: &[u8]| {
         registrar.deliver(1);
         registrar.drain();
     }
-    for shard in &registrar.shards {
-        shard.handlespace().assert_invariants();
+    // It looks at every bucket of the wheel: of one input in eight.
+    if bytes.len().is_multiple_of(8) {
+        for shard in &registrar.shards {
+            shard.handlespace().assert_invariants();
+        }
     }
 });

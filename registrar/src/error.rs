@@ -64,13 +64,34 @@ const IO_URING_ADVICE: &str = "\
   - a systemd unit: SystemCallFilter= must not exclude @io-uring
   - a kernel before 5.8, or one built without CONFIG_IO_URING, will not do";
 
+impl StartError {
+    /// Why io_uring is not to be had, in a few words.
+    pub(crate) fn in_short(&self) -> String {
+        match self {
+            Self::IoUring(error) => format!("io_uring_setup: {error}"),
+            Self::IoUringTooOld(_) => "this kernel's io_uring is older than 5.8".to_owned(),
+            Self::MemoryLock { limit, needed } => format!(
+                "{} KiB of memory may be locked, io_uring needs {} KiB",
+                limit / 1024,
+                needed / 1024
+            ),
+            Self::OpenFiles { .. }
+            | Self::Bind { .. }
+            | Self::Random(_)
+            | Self::Host(_)
+            | Self::Shard { .. }
+            | Self::Silent { .. } => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::IoUring(error) => write!(
                 f,
                 "io_uring is not to be had here: io_uring_setup says {error}. \
-                 The shards run on it. What to do:\n{IO_URING_ADVICE}"
+                 Without --host io_uring, epoll serves instead. What to do:\n{IO_URING_ADVICE}"
             ),
             Self::IoUringTooOld(opcodes) => write!(
                 f,

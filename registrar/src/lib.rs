@@ -5,8 +5,8 @@
 //! One pinned thread a core runs one shard: a handlespace and the connections
 //! that its listeners accepted. A pool lives on exactly one shard; a request
 //! for a pool of another shard crosses in a batch, and so does its answer.
-//! Linux with io_uring (5.8 or newer) is needed; [`start`] says what is
-//! missing where it is not to be had.
+//! The shards run on io_uring (Linux 5.8 or newer), or on epoll where that is
+//! refused, as in many containers; [`Bound::host`] says which it is.
 //!
 //! The program `rserpool-registrar` is this library behind a command line. It
 //! runs inside other processes as well, more than once if need be:
@@ -65,6 +65,6 @@ mod turn;
 
 pub use command_line::parse_or_exit;
 pub use error::StartError;
-pub use options::{ASAP_PORT, AsapAddress, AsapAddressError, Options};
+pub use options::{ASAP_PORT, AsapAddress, AsapAddressError, Host, Options};
 pub use running::{Bound, Running, ShardFailure, Summary, check, start};
 pub use stats::{ShardStats, Stats, Traffic};

@@ -36,6 +36,11 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = count::<u16, 1, 1024>)]
     pub shards: Option<u16>,
 
+    /// What drives the shards [default: io_uring where this system allows it,
+    /// else epoll]
+    #[arg(long, value_enum, value_name = "HOST")]
+    pub host: Option<Host>,
+
     /// Milliseconds between two keep-alives to a pool element; 0 for none
     ///
     /// Without keep-alives a dead pool element is found by reports, by the
@@ -95,6 +100,7 @@ impl Default for Options {
             listen: None,
             asap: Vec::new(),
             shards: None,
+            host: None,
             keep_alive_interval: Duration::from_secs(5),
             keep_alive_timeout: Duration::from_secs(5),
             message_timeout: Duration::from_secs(30),
@@ -119,6 +125,25 @@ impl Options {
             return vec![SocketAddr::new(address, ASAP_PORT)];
         }
         self.asap.iter().map(|AsapAddress::Tcp(address)| *address).collect()
+    }
+}
+
+/// What drives the shards of a registrar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Host {
+    /// Executors of glommio on io_uring.
+    #[value(name = "io_uring")]
+    IoUring,
+    /// Plain threads on epoll: works wherever Linux does.
+    Epoll,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IoUring => "io_uring via glommio",
+            Self::Epoll => "epoll",
+        })
     }
 }
 

@@ -1,5 +1,8 @@
-//! The host of the shards: glommio 0.9, one pinned executor a shard. Only
-//! this folder names the runtime; what it drives is [`crate::shard`].
+//! The hosts of the shards. Only this folder names a runtime, io_uring or
+//! epoll; what it drives is [`crate::shard`]. There are two:
+//!
+//! - glommio 0.9, one pinned executor a shard, on io_uring;
+//! - [`epoll`], one plain pinned thread a shard, where io_uring is refused.
 //!
 //! glommio has faults that a server must keep clear of. The rules here, with
 //! the reason and the test of each, are in `docs/design/registrar-host.md`:
@@ -20,6 +23,7 @@ mod accept;
 mod bell;
 mod connection;
 mod descriptor;
+mod epoll;
 mod executor;
 mod host;
 mod mesh;
@@ -30,7 +34,34 @@ mod tests;
 mod timer;
 mod watchdog;
 
-pub(crate) use executor::{EndNotice, ShardPlan, ShardThread, spawn};
+pub(crate) use executor::{EndNotice, ShardPlan};
 pub(crate) use mesh::{Control, Inbox};
 pub(crate) use probe::probe;
 pub(crate) use watchdog::{Heart, Watchdog};
+
+use crate::Host;
+use crate::stats::ShardStats;
+
+/// A shard's thread.
+pub(crate) enum ShardThread {
+    IoUring(executor::ShardThread),
+    Epoll(epoll::ShardThread),
+}
+
+impl ShardThread {
+    /// Waits for its end; says what it counted, or why it failed.
+    pub(crate) fn join(self) -> Result<ShardStats, String> {
+        match self {
+            Self::IoUring(thread) => thread.join(),
+            Self::Epoll(thread) => thread.join().map_err(|panic| host::message(&*panic).to_owned()),
+        }
+    }
+}
+
+/// Starts a shard's thread.
+pub(crate) fn spawn(host: Host, plan: ShardPlan) -> Result<ShardThread, String> {
+    match host {
+        Host::IoUring => executor::spawn(plan).map(ShardThread::IoUring),
+        Host::Epoll => epoll::spawn(plan).map(ShardThread::Epoll),
+    }
+}

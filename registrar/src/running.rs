@@ -14,7 +14,7 @@ use rserpool_proto::registrar;
 use crate::connections::Connections;
 use crate::rt::{self, Control, EndNotice, Heart, Inbox, ShardPlan, ShardThread, Watchdog};
 use crate::stats::{ShardStats, Stats};
-use crate::{Options, StartError, listener, process, shard};
+use crate::{Host, Options, StartError, listener, process, shard};
 
 /// How long a shard may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +34,10 @@ pub struct Bound {
     pub asap_tcp: Vec<SocketAddr>,
     /// The CPU of each shard.
     pub cpus: Vec<usize>,
+    /// What drives the shards.
+    pub host: Host,
+    /// Why it is not io_uring, if nobody asked for epoll.
+    pub io_uring_refused: Option<String>,
     /// Most connections.
     pub connections_max: u32,
 }
@@ -108,7 +112,7 @@ struct Prepared {
 
 impl Prepared {
     fn new(options: &Options) -> Result<Self, StartError> {
-        rt::probe()?;
+        let (host, io_uring_refused) = choose_host(options.host)?;
         let files = process::raise_open_files();
         let allowed = process::cpus()?;
         let most = u16::try_from(allowed.len()).unwrap_or(u16::MAX);
@@ -128,7 +132,7 @@ impl Prepared {
             unfed_bytes_max: UNFED_BYTES_MAX,
             connections: Arc::new(Connections::new(connections_max)),
         };
-        let bound = Bound { id, asap_tcp, cpus, connections_max };
+        let bound = Bound { id, asap_tcp, cpus, host, io_uring_refused, connections_max };
         Ok(Self { bound, listeners, shard, map_seed, seeds })
     }
 
@@ -172,13 +176,15 @@ impl Prepared {
                 ready,
                 ended: EndNotice { shard: number, to: ended.clone() },
             };
-            let thread =
-                rt::spawn(plan).map_err(|message| StartError::Shard { shard: number, message })?;
+            let thread = rt::spawn(running.bound.host, plan)
+                .map_err(|message| StartError::Shard { shard: number, message })?;
             running.shards.push(Some(thread));
             readiness.push(is_ready);
         }
         running.await_ready(&readiness)?;
-        running.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
+        if running.bound.host == Host::IoUring {
+            running.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
+        }
         Ok(running)
     }
 }
@@ -295,6 +301,19 @@ impl Drop for Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running").field("bound", &self.bound).finish_non_exhaustive()
+    }
+}
+
+/// The host that was asked for, or that this system allows, and what speaks
+/// against io_uring if that was not to be had.
+fn choose_host(asked: Option<Host>) -> Result<(Host, Option<String>), StartError> {
+    if asked == Some(Host::Epoll) {
+        return Ok((Host::Epoll, None));
+    }
+    match rt::probe() {
+        Ok(()) => Ok((Host::IoUring, None)),
+        Err(error) if asked.is_some() => Err(error),
+        Err(error) => Ok((Host::Epoll, Some(error.in_short()))),
     }
 }
 

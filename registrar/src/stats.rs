@@ -4,6 +4,8 @@ use core::ops::AddAssign;
 
 use rserpool_proto::registrar;
 
+use crate::shard::Shard;
+
 /// Counts of one shard's connections since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -59,6 +61,20 @@ pub struct ShardStats {
     pub pools: u64,
     /// Pool elements that live on it.
     pub elements: u64,
+}
+
+impl ShardStats {
+    /// Those of a shard whose host counted so many panics.
+    pub(crate) fn of(shard: &Shard, panics: u64) -> Self {
+        let space = shard.protocol().handlespace().stats();
+        Self {
+            connections: shard.open_links() as u64,
+            traffic: Traffic { panics, ..*shard.traffic() },
+            protocol: shard.protocol().stats(),
+            pools: u64::from(space.pools),
+            elements: u64::from(space.elements),
+        }
+    }
 }
 
 /// What a registrar holds and has counted, shard by shard.

@@ -208,7 +208,7 @@ fn help_has_examples_and_the_version_is_the_crates() {
 fn too_little_locked_memory_is_explained() {
     // The limit is this process's and inherited; only root could raise it
     // again, so a shell of its own takes it down.
-    let script = "ulimit -l 64 && exec \"$0\" --asap tcp://127.0.0.1:0";
+    let script = "ulimit -l 64 && exec \"$0\" --asap tcp://127.0.0.1:0 --host io_uring";
     let program = env!("CARGO_BIN_EXE_rserpool-registrar");
     let output = Command::new("sh").args(["-c", script, program]).output().unwrap();
     let stderr = text(&output.stderr);

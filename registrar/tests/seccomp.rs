@@ -44,9 +44,22 @@ fn refuse_io_uring(error: i32) {
 }
 
 #[test]
-fn a_refused_io_uring_is_explained() {
+fn where_io_uring_is_refused_epoll_serves() {
     for error in [libc::EPERM, libc::ENOSYS] {
-        for (arguments, status) in [([].as_slice(), 1), (&["--check"], 2)] {
+        let output = run_confined(error, &["--check"]);
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let host = stdout.lines().find(|line| line.starts_with("  host")).unwrap();
+        assert!(host.contains("epoll (io_uring_setup: "), "{host}");
+    }
+}
+
+#[test]
+fn an_io_uring_that_was_asked_for_and_is_refused_is_explained() {
+    for error in [libc::EPERM, libc::ENOSYS] {
+        let asked =
+            [(["--host", "io_uring"].as_slice(), 1), (&["--host", "io_uring", "--check"], 2)];
+        for (arguments, status) in asked {
             let output = run_confined(error, arguments);
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(status), "{stderr}");

@@ -24,8 +24,9 @@ pub(crate) struct Fields(BTreeMap<&'static str, Vec<Value>>);
 
 /// The fields of both protocols that are compared. Left out is the service
 /// code of DCCP, of which the dissector shows two of four bytes.
-const COMMON: [&str; 35] = [
+const COMMON: [&str; 36] = [
     "message_type",
+    "message_flags",
     "message_length",
     "parameter_type",
     "ipv4_address",
@@ -92,6 +93,12 @@ impl Fields {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// The numbers that a field has.
+    pub(crate) fn numbers(&self, name: &str) -> impl Iterator<Item = u64> + use<'_> {
+        let number = |value: &Value| if let Value::Number(it) = value { Some(*it) } else { None };
+        self.get(name).iter().filter_map(number)
+    }
+
     /// Adds a value before those that are there.
     pub(crate) fn first(&mut self, name: &'static str, value: Value) {
         self.0.entry(name).or_default().insert(0, value);
@@ -113,6 +120,7 @@ impl Fields {
         use asap::Message as M;
         let mut fields = Self::default();
         fields.number("message_type", message.code());
+        fields.number("message_flags", asap_flags(message));
         match message {
             M::Registration { handle, element } => {
                 fields.handle(*handle);
@@ -181,6 +189,7 @@ impl Fields {
         fields.number("message_type", message.code());
         fields.number("sender_servers_id", message.sender.get());
         fields.number("receiver_servers_id", message.receiver.get());
+        fields.number("message_flags", enrp_flags(&message.body));
         match message.body {
             B::Presence { reply_required, checksum, server } => {
                 fields.number("r_bit", reply_required);
@@ -350,6 +359,7 @@ impl Fields {
             match CauseCode::of(cause.code) {
                 Some(CauseCode::UnrecognizedMessage) => {
                     self.number("message_type", cause.data[0]);
+                    self.number("message_flags", cause.data[1]);
                     let length = u16::from_be_bytes([cause.data[2], cause.data[3]]);
                     self.number("message_length", length);
                 }
@@ -374,6 +384,44 @@ impl Fields {
             self.parameter(kind);
             self.add("parameter_value", Value::Bytes(data[4..].to_vec()));
         }
+    }
+}
+
+/// R, S, A and H are the lowest bit.
+fn asap_flags(message: &asap::Message<'_>) -> u8 {
+    use asap::Message as M;
+    match *message {
+        M::RegistrationResponse { rejected: flag, .. }
+        | M::HandleResolution { subscribe: flag, .. }
+        | M::HandleResolutionResponse { subscribed: flag, .. }
+        | M::KeepAlive { take_home: flag, .. } => u8::from(flag),
+        M::Registration { .. }
+        | M::Deregistration { .. }
+        | M::DeregistrationResponse { .. }
+        | M::KeepAliveAck { .. }
+        | M::Unreachable { .. }
+        | M::ServerAnnounce { .. }
+        | M::Cookie { .. }
+        | M::CookieEcho { .. }
+        | M::BusinessCard { .. }
+        | M::Error { .. } => 0,
+    }
+}
+
+/// R, W and T are the lowest bit, M is the next.
+fn enrp_flags(body: &enrp::Body<'_>) -> u8 {
+    use enrp::Body as B;
+    match *body {
+        B::Presence { reply_required: flag, .. }
+        | B::HandleTableRequest { own_only: flag }
+        | B::HandleUpdate { takeover_suggested: flag, .. }
+        | B::ListResponse { rejected: flag, .. } => u8::from(flag),
+        B::HandleTableResponse { rejected, more, .. } => u8::from(rejected) | u8::from(more) << 1,
+        B::ListRequest
+        | B::InitTakeover { .. }
+        | B::InitTakeoverAck { .. }
+        | B::TakeoverServer { .. }
+        | B::Error { .. } => 0,
     }
 }
 

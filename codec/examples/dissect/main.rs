@@ -8,7 +8,7 @@
 //!
 //! Needs the two programs in the `PATH`; `interop/dissector` installs them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -63,9 +63,27 @@ fn judge_all(folder: &Path) -> Result<(usize, Vec<String>), Box<dyn Error>> {
             enrp.push(Case { name: format!("ENRP {name}, {form:?}"), bytes, expected });
         }
     }
+    assert_everything_is_there(&asap, &enrp);
     let mut wrong = judge(folder, "asap", asap::PORT, asap::PPID, &asap)?;
     wrong.extend(judge(folder, "enrp", enrp::PORT, enrp::PPID, &enrp)?);
     Ok((asap.len() + enrp.len(), wrong))
+}
+
+/// Every message, every parameter and every cause has to be among the cases.
+fn assert_everything_is_there(asap: &[Case], enrp: &[Case]) {
+    let all = |cases: &[Case], name| -> BTreeSet<u64> {
+        cases.iter().flat_map(|case| case.expected.numbers(name)).collect()
+    };
+    let messages = |cases: &[Case]| -> BTreeSet<u64> {
+        cases.iter().map(|case| u64::from(case.bytes[0])).collect()
+    };
+    assert!(messages(asap).into_iter().eq(1..=14));
+    assert!(messages(enrp).into_iter().eq(1..=10));
+    let parameters = &all(asap, "parameter_type") | &all(enrp, "parameter_type");
+    assert!((1..=0x10).chain([0x803f]).all(|kind| parameters.contains(&kind)));
+    for cases in [asap, enrp] {
+        assert!((1..=0xa).all(|cause| all(cases, "cause_code").contains(&cause)));
+    }
 }
 
 fn length(bytes: &[u8]) -> u64 {

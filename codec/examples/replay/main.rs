@@ -6,8 +6,11 @@
 //! ```
 //!
 //! Messages are looked for in SCTP by their payload protocol identifier, also
-//! in SCTP over UDP (port 9899), and in UDP by the registered ports. With
-//! `--list`, each kind of message is printed once as hexadecimal.
+//! in SCTP over UDP (port 9899), and in UDP by the registered ports.
+//!
+//! With `--frames`, nothing is checked, and each different message of one file
+//! is printed once, as `tests/captures` has them: the number of the first
+//! packet with it, how often it occurs, its protocol, its bytes.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -30,7 +33,6 @@ enum Protocol {
 struct Findings {
     /// By protocol and message type.
     counts: BTreeMap<(Protocol, u8), usize>,
-    samples: BTreeMap<(Protocol, u8), Vec<u8>>,
     wrong: Vec<String>,
 }
 
@@ -38,7 +40,6 @@ impl Findings {
     fn check(&mut self, place: &str, protocol: Protocol, message: &[u8]) {
         let code = message.first().copied().unwrap_or_default();
         *self.counts.entry((protocol, code)).or_default() += 1;
-        self.samples.entry((protocol, code)).or_insert_with(|| message.to_vec());
         match written_back(protocol, message) {
             Ok(written) if written == message => {}
             Ok(written) => self.wrong.push(format!(
@@ -72,15 +73,35 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Prints each different message of a capture.
+fn print_frames(out: &mut impl Write, packets: &[(capture::Link, &[u8])]) -> io::Result<()> {
+    let mut frames: Vec<(usize, usize, Protocol, &[u8])> = Vec::new();
+    let mut places = BTreeMap::new();
+    for (number, (link, packet)) in (1..).zip(packets) {
+        for (protocol, message) in packet::messages(*link, packet) {
+            let place = *places.entry((protocol, message)).or_insert(frames.len());
+            match frames.get_mut(place) {
+                Some((_, count, ..)) => *count += 1,
+                None => frames.push((number, 1, protocol, message)),
+            }
+        }
+    }
+    for (number, count, protocol, message) in frames {
+        let protocol = format!("{protocol:?}").to_lowercase();
+        writeln!(out, "{number} {count} {protocol} {}", hex(message))?;
+    }
+    Ok(())
+}
+
 fn main() -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let list = arguments.first().is_some_and(|argument| argument == "--list");
-    if list {
+    let frames = arguments.first().is_some_and(|argument| argument == "--frames");
+    if frames {
         arguments.remove(0);
     }
-    if arguments.is_empty() {
-        writeln!(out, "usage: replay [--list] FILE...")?;
+    if arguments.is_empty() || frames && arguments.len() > 1 {
+        writeln!(out, "usage: replay FILE..., or replay --frames FILE")?;
         return Ok(ExitCode::from(2));
     }
     let mut findings = Findings::default();
@@ -89,6 +110,10 @@ fn main() -> io::Result<ExitCode> {
         let packets = capture::packets(&file).ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{name} is no capture"))
         })?;
+        if frames {
+            print_frames(&mut out, &packets)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let before: usize = findings.counts.values().sum();
         for (number, (link, packet)) in packets.iter().enumerate() {
             let place = format!("{name}, packet {}", number + 1);
@@ -101,11 +126,6 @@ fn main() -> io::Result<ExitCode> {
     }
     for ((protocol, code), count) in &findings.counts {
         writeln!(out, "{protocol:?} {code:#04x}: {count}")?;
-    }
-    if list {
-        for ((protocol, code), sample) in &findings.samples {
-            writeln!(out, "{protocol:?} {code:#04x} {}", hex(sample))?;
-        }
     }
     for wrong in &findings.wrong {
         writeln!(out, "{wrong}")?;

@@ -1,63 +1,76 @@
-//! Messages seen between instances of rsplib, one of each type.
+//! Every message that instances of rsplib 3.4 and 3.5 were recorded exchanging,
+//! in the files of `tests/captures`: `replay --frames` made them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use rserpool_codec::{LengthForm, asap, enrp};
 
 use crate::vectors::bytes;
 
-const ASAP: [&str; 12] = [
-    "010000380009000c4563686f506f6f6c000a00280000ec010000000000003a9800040010ab7e0001\
-     000100080a2c00040008000800000001",
-    "020000180009000c4563686f506f6f6c000e00080000ec01",
-    "030000180009000c4563686f506f6f6c000e00080000ec01",
-    "040000180009000c4563686f506f6f6c000e00080000ec01",
-    "0500001c00090010502d526f756e64526f62696e803f000800000001",
-    "0600004400090010502d526f756e64526f62696e0008000800000001000a00280000100211111111\
-     0002bf2000040010903d0001000100080a2c00050008000800000001",
-    "0700001c111111110009000c4563686f506f6f6c000e00080000ec01",
-    "080000180009000c4563686f506f6f6c000e00080000ec01",
-    "0900001c00090010502d526f756e64526f62696e000e000800001001",
-    "0a00000811111111",
-    "0b000018000d00143c50502d5444313e0000000000000002",
-    "0c000018000d00143c50502d5444313e000000000000000b",
-];
+/// One message of a recording.
+struct Frame {
+    /// The file and the packet, for who wants to know.
+    place: String,
+    /// How often it was recorded.
+    count: usize,
+    is_asap: bool,
+    bytes: Vec<u8>,
+}
 
-const ENRP: [&str; 8] = [
-    "0100002c1111111100000000000f0006ffff0000000b0018111111110004001026ad000000010008\
-     0a2c0001",
-    "0200000c2222222211111111",
-    "0300009c11111111222222220009000c4563686f506f6f6c000a00380000ec011111111100015f90\
-     00040010a9750001000100080a2c0004000800080000000100040010d9850000000100080a2c0004\
-     0009001050696e67506f6e67506f6f6c000a003c0000aa011111111100015f9000040010c1670001\
-     000100080a2c00050008000c400000010000000000040010a9290000000100080a2c0005",
-    "040000581111111122222222000000000009000f44697363617264506f6f6c00000a00380000dd01\
-     1111111100015f900004001084ac0001000100080a2c0005000800080000000300040010d7c20000\
-     000100080a2c0005",
-    "0500000c1111111122222222",
-    "060000242222222211111111000b0018111111110004001026ad0000000100080a2c0001",
-    "07000010333333331111111111111111",
-    "08000010222222223333333311111111",
-];
+fn frames() -> Vec<Frame> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
+    let mut frames = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        for line in std::fs::read_to_string(&path).unwrap().lines() {
+            let [packet, count, protocol, hex] =
+                line.split(' ').collect::<Vec<_>>().try_into().expect(line);
+            assert!(["asap", "enrp"].contains(&protocol), "{line}");
+            frames.push(Frame {
+                place: format!("{name}, packet {packet}"),
+                count: count.parse().unwrap(),
+                is_asap: protocol == "asap",
+                bytes: bytes(hex),
+            });
+        }
+    }
+    frames
+}
+
+/// Reads a message and writes it in rsplib's length form.
+fn written_back(frame: &Frame) -> Vec<u8> {
+    let mut out = Vec::new();
+    if frame.is_asap {
+        let message = asap::Message::parse(&frame.bytes).expect(&frame.place);
+        assert_eq!(message.code(), frame.bytes[0]);
+        message.emit(&mut out, LengthForm::Padded).expect(&frame.place);
+    } else {
+        let message = enrp::Message::parse(&frame.bytes).expect(&frame.place);
+        assert_eq!(message.code(), frame.bytes[0]);
+        message.emit(&mut out, LengthForm::Padded).expect(&frame.place);
+    }
+    out
+}
 
 #[test]
-fn asap_messages_of_rsplib_are_written_back_as_they_were() {
-    for (code, hex) in (1..).zip(ASAP) {
-        let bytes = bytes(hex);
-        let message = asap::Message::parse(&bytes).unwrap();
-        assert_eq!(message.code(), code);
-        let mut out = Vec::new();
-        message.emit(&mut out, LengthForm::Padded).unwrap();
-        assert_eq!(out, bytes);
+fn every_message_of_rsplib_is_written_back_as_it_was() {
+    for frame in frames() {
+        assert_eq!(written_back(&frame), frame.bytes, "{}", frame.place);
     }
 }
 
 #[test]
-fn enrp_messages_of_rsplib_are_written_back_as_they_were() {
-    for (code, hex) in (1..).zip(ENRP) {
-        let bytes = bytes(hex);
-        let message = enrp::Message::parse(&bytes).unwrap();
-        assert_eq!(message.code(), code);
-        let mut out = Vec::new();
-        message.emit(&mut out, LengthForm::Padded).unwrap();
-        assert_eq!(out, bytes);
+fn the_recordings_have_every_message_that_rsplib_sends() {
+    let frames = frames();
+    assert_eq!(frames.iter().map(|frame| frame.count).sum::<usize>(), 3371);
+    let mut kinds = BTreeMap::<(bool, u8), usize>::new();
+    for frame in &frames {
+        *kinds.entry((frame.is_asap, frame.bytes[0])).or_default() += frame.count;
     }
+    // No business card, error or Takeover Server: it sends none, or none arrives.
+    let asap = (0x01..=0x0c).map(|code| (true, code));
+    let enrp = (0x01..=0x08).map(|code| (false, code));
+    assert!(kinds.into_keys().eq(enrp.chain(asap)));
 }

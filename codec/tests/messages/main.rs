@@ -2,6 +2,7 @@
 //! and against bytes that are no message.
 #![cfg(test)]
 
+mod acceptance;
 mod captured;
 mod golden;
 mod laws;

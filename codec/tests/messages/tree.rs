@@ -1,5 +1,7 @@
 //! Messages as trees of parameters, to put parameters where they do not belong.
 
+use std::slice;
+
 /// A message or parameter: what comes before its parameters, and those.
 #[derive(Clone)]
 pub(crate) struct Tree {
@@ -65,6 +67,18 @@ impl Tree {
         bytes[2..4].copy_from_slice(&u16::try_from(end).unwrap().to_be_bytes());
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         bytes
+    }
+
+    /// The tree with the parameter right behind the fields.
+    pub(crate) fn with_first(&self, parameter: &Self) -> Self {
+        let inside = [slice::from_ref(parameter), &self.inside].concat();
+        Self { inside, ..self.clone() }
+    }
+
+    /// The tree with the parameter at the end.
+    pub(crate) fn with_last(&self, parameter: &Self) -> Self {
+        let inside = [&self.inside, slice::from_ref(parameter)].concat();
+        Self { inside, ..self.clone() }
     }
 
     /// The trees with the parameter put in, at each place where one can be.

@@ -38,7 +38,7 @@ pub(super) async fn accept(host: Rc<Host>, listener: TcpListener) {
 
 /// Whether an error concerns the connection that was to be accepted, which
 /// is gone, and not the listener: accept(2), "error handling".
-fn is_of_one_connection(error: &io::Error) -> bool {
+pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
     let kinds = [
         io::ErrorKind::ConnectionAborted,
         io::ErrorKind::ConnectionReset,
@@ -67,7 +67,7 @@ fn admit(host: &Rc<Host>, stream: TcpStream, logged: &Cell<Option<Instant>>) {
     }
 }
 
-fn log_sometimes(logged: &Cell<Option<Instant>>, log: impl FnOnce()) {
+pub(super) fn log_sometimes(logged: &Cell<Option<Instant>>, log: impl FnOnce()) {
     if logged.get().is_none_or(|at| at.elapsed() > LOG_PERIOD) {
         logged.set(Some(Instant::now()));
         log();

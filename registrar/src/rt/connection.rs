@@ -23,11 +23,11 @@ use crate::turn::{CloseReason, Completion, LinkId};
 
 /// How long a closed connection reads on, so that the peer gets the last
 /// answer and not a reset.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// The same when the registrar stops.
-const LINGER_STOP: Duration = Duration::from_millis(100);
+pub(super) const LINGER_STOP: Duration = Duration::from_millis(100);
 /// It reads at most this much meanwhile.
-const LINGER_BYTES: usize = 1 << 20;
+pub(super) const LINGER_BYTES: usize = 1 << 20;
 
 /// What the host knows of a connection; the stream belongs to its task.
 #[derive(Debug)]

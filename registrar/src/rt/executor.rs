@@ -25,7 +25,7 @@ use crate::turn::Completion;
 /// for files, and exceeds what may be locked by default.
 const IO_MEMORY: usize = 64 << 10;
 /// How long the connections have to take their last answers at a stop.
-const DRAIN: Duration = Duration::from_secs(1);
+pub(super) const DRAIN: Duration = Duration::from_secs(1);
 /// How long shards wait for each other to have drained.
 const DRAIN_POLL: Duration = Duration::from_millis(2);
 /// Before an executor ends: its rings have to see what was canceled.
@@ -77,13 +77,13 @@ pub(crate) struct ShardThread(ExecutorJoinHandle<ShardStats>);
 
 impl ShardThread {
     /// Waits for its end; says what it counted, or why it failed.
-    pub(crate) fn join(self) -> Result<ShardStats, String> {
+    pub(super) fn join(self) -> Result<ShardStats, String> {
         self.0.join().map_err(|error| error.to_string())
     }
 }
 
 /// Starts an executor.
-pub(crate) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
+pub(super) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
     LocalExecutorBuilder::new(Placement::Fixed(plan.cpu))
         .name("rserpool-shard")
         .io_memory(IO_MEMORY)

@@ -207,21 +207,12 @@ impl Host {
     }
 
     pub(super) fn stats(&self) -> ShardStats {
-        let shard = self.shard.borrow();
-        let space = shard.protocol().handlespace().stats();
-        let mut traffic = *shard.traffic();
-        traffic.panics = self.panics.get();
-        ShardStats {
-            connections: shard.open_links() as u64,
-            traffic,
-            protocol: shard.protocol().stats(),
-            pools: u64::from(space.pools),
-            elements: u64::from(space.elements),
-        }
+        ShardStats::of(&self.shard.borrow(), self.panics.get())
     }
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+/// The text of a panic.
+pub(super) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
 }

@@ -6,7 +6,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering, fence};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError, mpsc};
 
 use crossbeam_queue::ArrayQueue;
@@ -137,14 +137,35 @@ impl Inbox {
 
     /// Waits until there is something. Spurious returns are possible.
     pub(super) async fn wait(&self, event: &BufferedFile) -> glommio::Result<(), ()> {
+        if self.fall_asleep() { event.read_at(0, size_of::<u64>()).await.map(drop) } else { Ok(()) }
+    }
+
+    /// The event to wait for, for a thread without an executor.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+
+    /// From here on the event is written when something is added. `false`:
+    /// something is there already, do not wait.
+    pub(super) fn fall_asleep(&self) -> bool {
         self.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.has_some() && self.sleeping.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
         // Nothing there: whoever adds something sees `sleeping`. Something
         // there but no longer `sleeping`: its sender writes, so read that.
-        event.read_at(0, size_of::<u64>()).await.map(drop)
+        !(self.has_some() && self.sleeping.swap(false, Ordering::AcqRel))
+    }
+
+    /// The wait was ended by something else.
+    pub(super) fn awake(&self) {
+        self.sleeping.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes what was written to the event.
+    pub(super) fn hush(&self) {
+        let mut count = [0; size_of::<u64>()];
+        if let Err(error) = rustix::io::read(&self.event, &mut count) {
+            log::error!("cannot read the event of a shard: {error}");
+        }
     }
 
     fn has_some(&self) -> bool {

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rserpool_engine::RegistrarId;
-use rserpool_registrar::{AsapAddress, Options, Running, start};
+use rserpool_registrar::{AsapAddress, Host, Options, Running, start};
 
 /// No test waits longer than this for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,12 +18,19 @@ pub(crate) fn any_port() -> AsapAddress {
     AsapAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into())
 }
 
+/// The host that the tests of this crate are about: `epoll.rs` runs those of
+/// other files on epoll.
+fn host() -> Option<Host> {
+    (env!("CARGO_CRATE_NAME") == "epoll").then_some(Host::Epoll)
+}
+
 /// Options for a registrar 0xaabbccdd on a port that the system chooses.
 pub(crate) fn options(shards: u16) -> Options {
     Options {
         id: Some(RegistrarId::new(0xaabb_ccdd)),
         asap: vec![any_port()],
         shards: Some(shards),
+        host: host(),
         ..Options::default()
     }
 }

@@ -110,7 +110,10 @@ impl fmt::Display for Block<'_> {
         for address in &bound.asap_tcp {
             writeln!(f, "  asap         tcp://{address}")?;
         }
-        writeln!(f, "  host         io_uring via glommio")?;
+        match &bound.io_uring_refused {
+            None => writeln!(f, "  host         {}", bound.host)?,
+            Some(reason) => writeln!(f, "  host         {} ({reason})", bound.host)?,
+        }
         writeln!(f, "  connections  at most {}", bound.connections_max)
     }
 }
