@@ -93,6 +93,12 @@ impl Blocks {
         self.len
     }
 
+    /// Reads the ways to these keys, for batches: the accesses of many
+    /// descents overlap.
+    pub(crate) fn touch_ways(&self, descents: &[(Tree, u64)]) -> u32 {
+        self.nodes.touch(descents)
+    }
+
     fn take(&mut self) -> u32 {
         self.len += 1;
         if self.vacant == NONE {
@@ -333,6 +339,24 @@ impl Sorted {
         if from == 0 || to == 0 {
             blocks.nodes.set_key(number, first);
         }
+    }
+
+    pub(crate) const fn tree(&self) -> Tree {
+        self.tree
+    }
+
+    /// Reads all cache lines of a block, for batches.
+    #[inline]
+    pub(crate) fn touch(blocks: &Blocks, number: u32) -> u32 {
+        let block = blocks.nodes.value(number);
+        let key = blocks.nodes.key(number) ^ block.keys[7];
+        (key & 0xff) as u32 ^ block.members[3].index ^ block.len
+    }
+
+    /// Reads the first block likewise.
+    #[inline]
+    pub(crate) fn touch_first(&self, blocks: &Blocks) -> u32 {
+        self.tree.first().map_or(0, |first| Self::touch(blocks, first))
     }
 
     /// Adds `step` to the key of the first element, up to `most`, and puts it
