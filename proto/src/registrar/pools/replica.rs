@@ -13,6 +13,7 @@ use rserpool_engine::{
     AssociationId, ElementKey, ElementRef, PeChecksum, RegistrarId, Registration, RegistrationLife,
 };
 
+use super::super::graves::Grave;
 use super::super::journal::Change;
 use super::{Effect, Pools, Turn};
 use crate::enrp::{Apply, Source, Standing, split_record};
@@ -46,9 +47,13 @@ impl Pools {
     }
 
     fn bury_claimed(&mut self, turn: &Turn<'_>, apply: &Apply<'_>, element: &Element<'_>) {
-        if let Some(claim) = apply.claim.filter(|claim| claim.left) {
+        if let Some(claim) = apply.claim {
             let name = identity_hash(apply.handle, element.pe);
-            self.graves.bury(turn.now, name, claim.term);
+            let known = self.graves.find(turn.now, name);
+            if known.is_none_or(|known| known.term <= claim.term) {
+                let grave = Grave { term: claim.term, left: claim.left };
+                self.graves.bury(turn.now, name, grave);
+            }
         }
     }
 
@@ -59,7 +64,8 @@ impl Pools {
             return Effect::default();
         }
         let name = identity_hash(apply.handle, element.pe);
-        let last = self.graves.term(turn.now, name);
+        let left = self.graves.find(turn.now, name).filter(|grave| grave.left);
+        let last = left.map_or(0, |grave| grave.term);
         if let Some(claim) = apply.claim.filter(|_| last > 0) {
             // It left, and the sender does not know. If it holds the element
             // nevertheless, it says so with a greater claim, or asks it.
@@ -190,20 +196,24 @@ impl Pools {
             // fell silent: it was not for this home to keep.
             Some((claim, theirs)) => claim.left && theirs.beats(apply.from, standing, home),
         };
+        // Who remembers that the element left, in the term it has here, believes
+        // in a greater term only.
+        let denied =
+            theirs.is_some_and(|(claim, theirs)| claim.left && theirs.term >= standing.term);
+        if home == me && association.is_some() && (counts || denied) {
+            // It is right here.
+            let term = theirs.map_or(standing.term, |(_, theirs)| theirs.term);
+            let standing = Standing { term, ..standing }.heard(true);
+            self.space.set_tag(key, standing.tag());
+            self.assert_home(turn, key);
+            return Effect::default();
+        }
         if !counts {
             turn.stats.stale_updates += 1;
             if apply.claim.is_some_and(|claim| claim.left) {
                 // Perhaps it is right, and the element answered before it left.
                 self.space.probe(turn.now, key);
             }
-            return Effect::default();
-        }
-        if home == me && association.is_some() {
-            // It is right here.
-            let term = theirs.map_or(standing.term, |(_, theirs)| theirs.term);
-            let standing = Standing { term, ..standing }.heard(true);
-            self.space.set_tag(key, standing.tag());
-            self.assert_home(turn, key);
             return Effect::default();
         }
         self.bury_claimed(turn, apply, element);
@@ -243,6 +253,16 @@ impl Pools {
             if home == me {
                 self.assert_home(turn, key);
             }
+            return Effect::default();
+        }
+        if let Some(theirs) = theirs.filter(|theirs| theirs.provisional)
+            && home == me
+            && association.is_some()
+        {
+            // It is right here, and they have not heard from it.
+            let standing = Standing { term: theirs.term, ..standing }.heard(true);
+            self.space.set_tag(key, standing.tag());
+            self.assert_home(turn, key);
             return Effect::default();
         }
         let theirs = theirs.unwrap_or(Standing {
@@ -287,14 +307,16 @@ impl Pools {
         if !self.journal.on || element.home() != me {
             return;
         }
+        let term = Standing::of_tag(self.space.tag(key)).term;
+        self.graves.bury(
+            turn.now,
+            identity_hash(element.handle(), element.pe()),
+            Grave { term, left },
+        );
         let claim = Standing::of_tag(self.space.tag(key)).claim(left);
         let mut own = self.space.checksum(me);
         own.subtract(PeChecksum::of(element.handle(), element.pe()));
         let change = Change { deleted: true, renewal: false, claim };
-        if left {
-            let name = identity_hash(element.handle(), element.pe());
-            self.graves.bury(turn.now, name, claim.term);
-        }
         self.journal.update(own, change, element.handle(), element.pe(), element.record());
     }
 
