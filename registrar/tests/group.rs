@@ -131,3 +131,27 @@ fn all_of(handle: &[u8]) -> Vec<u8> {
     request[2..4].copy_from_slice(&length.to_be_bytes());
     request
 }
+
+#[test]
+fn registrars_are_a_group_over_sctp_over_udp_too() {
+    // One UDP port for all of a group, so one loopback address for each.
+    let at = |ip: [u8; 4], port| {
+        let address = AsapAddress::SctpUdp((ip, port).into());
+        Options {
+            group: GroupOptions { enrp: vec![EnrpAddress::At(address)], ..member(1, &[]).group },
+            ..member(u32::from(ip[3]), &[])
+        }
+    };
+    let first = start(&at([127, 0, 0, 1], 0)).unwrap();
+    let port = first.bound().enrp_sctp_udp[0].port();
+    let mut options = at([127, 0, 0, 2], port);
+    options.group.peer = vec![PeerAddress(AsapAddress::SctpUdp(first.bound().enrp_sctp_udp[0]))];
+    let second = start(&options).unwrap();
+    eventually("service", || serves(&second));
+    let (mut here, mut there) = (Peer::of(&first), Peer::of(&second));
+    here.ask(&registration(b"pool", 1));
+    there.ask(&registration(b"pool", 2));
+    for registrar in [&first, &second] {
+        eventually("both elements", || known(registrar, b"pool") == [1, 2]);
+    }
+}
