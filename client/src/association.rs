@@ -173,7 +173,8 @@ impl Carrier {
                 io::Error::new(io::ErrorKind::AddrNotAvailable, error)
             }
         })?;
-        let ready = AsyncFd::register(link.fd().try_clone_to_owned()?)?;
+        #[expect(deprecated, reason = "unsound for what may not own its descriptor; this does")]
+        let ready = AsyncFd::new(link.fd().try_clone_to_owned()?)?;
         let mut this = Self { link, ready, id, up: false, down: None, events: Vec::new() };
         while !this.up {
             this.work(&mut Vec::new())?;

@@ -12,8 +12,8 @@ use rserpool_codec::enrp::extension::{
 };
 use rserpool_codec::{Element, Transport, parameter};
 use rserpool_engine::{
-    AssociationId, ElementKey, ElementRef, PeChecksum, RegistrarId, Registration, RegistrationLife,
-    TableCursor,
+    AssociationId, ElementKey, ElementRef, Outcome, PeChecksum, RegistrarId, Registration,
+    RegistrationLife, TableCursor,
 };
 
 use super::super::journal::Change;
@@ -232,6 +232,9 @@ impl Pools {
         match self.space.register(turn.now, &registration) {
             Ok(registered) => {
                 turn.stats.replicated += 1;
+                if registered.outcome != Outcome::Renewed {
+                    self.subscriptions.changed(turn.now, registration.handle);
+                }
                 self.suspects.forget(registered.key);
                 self.space.set_tag(registered.key, standing.tag());
                 Some(registered.key)
@@ -289,7 +292,7 @@ impl Pools {
             return Effect::default();
         }
         self.bury_claimed(turn, apply, element);
-        let released = self.drop_silently(key);
+        let released = self.drop_silently(turn, key);
         if home == me {
             self.journal.own(&self.space, me);
         }
@@ -354,8 +357,10 @@ impl Pools {
     }
 
     /// Removes an element; peers know, or need not.
-    fn drop_silently(&mut self, key: ElementKey) -> Option<AssociationId> {
-        let association = self.space.get(key)?.association();
+    fn drop_silently(&mut self, turn: &Turn<'_>, key: ElementKey) -> Option<AssociationId> {
+        let element = self.space.get(key)?;
+        let association = element.association();
+        self.subscriptions.changed(turn.now, element.handle());
         self.suspects.forget(key);
         self.space.remove(key);
         association
@@ -477,7 +482,7 @@ impl Pools {
                     let seen = Standing::of_tag(self.space.tag(key)).stamp == stamp;
                     if !seen && has_bucket(buckets, bucket) {
                         turn.stats.swept += 1;
-                        self.drop_silently(key);
+                        self.drop_silently(turn, key);
                     }
                 }
                 self.keys = keys;
