@@ -173,7 +173,7 @@ impl Carrier {
                 io::Error::new(io::ErrorKind::AddrNotAvailable, error)
             }
         })?;
-        #[expect(deprecated, reason = "unsound for what may not own its descriptor; this does")]
+        #[expect(deprecated, reason = "an OwnedFd keeps its descriptor, so this is sound and safe")]
         let ready = AsyncFd::new(link.fd().try_clone_to_owned()?)?;
         let mut this = Self { link, ready, id, up: false, down: None, events: Vec::new() };
         while !this.up {

@@ -48,7 +48,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("rserpool-benches", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
+    ("rserpool-sim", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
     ("rserpool-sctp", &[]),
+    ("rserpool-bare", &["rserpool-engine", "rserpool-codec", "rserpool-registrar"]),
 ];
 
 /// Edges that exist for tests only.
