@@ -101,7 +101,12 @@ async fn listen(endpoint: Endpoint, socket: UdpSocket) {
         for place in found.flat_map(|one| one.places()) {
             let carrier = match place.transport {
                 TransportKind::Tcp => Carrier::Tcp,
-                _ => Carrier::Sctp,
+                // A place is one of these two.
+                TransportKind::Sctp
+                | TransportKind::Udp
+                | TransportKind::UdpLite
+                | TransportKind::Dccp
+                | TransportKind::Opaque => Carrier::Sctp,
             };
             for address in &place.addresses {
                 let (host, port) = (address.to_string(), place.port);
