@@ -17,7 +17,7 @@ answers EchoPool 0x0000ec01 0x0000ec02
 step "frozen"
 freeze 0x0000ec01
 settle
-frozen=$(sed -n "s/ note $notes$//p" "$OUT/wire.log")
+frozen=$(sed -n "s/ note $notes$//p" "$OUT/wire.log" | head -1)
 wait_until 10 "removal of the frozen element" answers EchoPool 0x0000ec02
 during 3 answers EchoPool 0x0000ec02
 # One interval, with the quarter that it is spread by, and one time-out.

@@ -15,7 +15,7 @@ cost() {
     shift
     start load pe1 "$INTEROP/../target/release/rserpool-loadgen" --target "sctp://$(address pr1):3863" --compat rsplib \
         --elements 10000 --pools 100 --policies round-robin --items 1 --churn 0 --reregister-every 600 \
-        --connections 64 --clients 1 --duration 20 --answer-timeout 60 --forget-within 60 \
+        --connections 64 --clients 1 --duration 10 --answer-timeout 60 --forget-within 60 \
         --pid "${process_id[pr1]}" --no-progress --out "$OUT/$name" "$@"
     finish load 240
     perl -MJSON::PP -e '
@@ -24,8 +24,9 @@ cost() {
         for my $phase (@{ $report->{phases} }) {
             my %count = map { $_->{name} => $_->{count} } @{ $phase->{operations} };
             my ($registrations, $resolutions) = map { $count{$_} // 0 } "register", "resolve 1";
-            my $cpu = $phase->{registrar_cpu_seconds} or next;
-            printf "cost %s %s %d %d %.2f %.0f\n", $ARGV[0], $phase->{name}, $registrations, $resolutions, $cpu,
+            my $cpu = $phase->{registrar_cpu_seconds};
+            next unless $cpu && $registrations + $resolutions;
+            printf "cost %s %s %d %d %.2f %.0f\n", $ARGV[0], $phase->{name} =~ s/ /-/gr, $registrations, $resolutions, $cpu,
                 ($registrations + $resolutions) / $cpu;
         }' "$name" <"$OUT/$name/report.json"
 }
