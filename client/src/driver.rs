@@ -125,6 +125,9 @@ impl Driver {
             }
             self.act();
         }
+        if let Some(mut home) = self.home {
+            home.wire.close().await;
+        }
         for left in self.left {
             let _ = left.send(Ok(()));
         }

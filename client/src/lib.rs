@@ -21,8 +21,11 @@
 //! # }
 //! ```
 //!
-//! [`session`] has servers and clients that survive the loss of a server.
+//! [`session`] has servers and clients that survive the loss of a server;
+//! [`blocking`] has the same for programs without a runtime.
 
+mod association;
+pub mod blocking;
 mod driver;
 mod element;
 mod endpoint;

@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The registered port of ASAP (RFC 5352, 8.2).
-const ASAP_PORT: u16 = rserpool_codec::asap::PORT;
+pub(crate) const ASAP_PORT: u16 = rserpool_codec::asap::PORT;
+/// The registered port of SCTP over UDP (RFC 6951, 6).
+const SCTP_UDP_PORT: u16 = 9899;
 
 /// What carries the messages of an association with a registrar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +23,14 @@ pub enum Carrier {
 impl Carrier {
     const ALL: [Self; 3] = [Self::Tcp, Self::Sctp, Self::SctpUdp];
 
+    /// The port of a URL without one.
+    const fn port(self) -> u16 {
+        match self {
+            Self::Tcp | Self::Sctp => ASAP_PORT,
+            Self::SctpUdp => SCTP_UDP_PORT,
+        }
+    }
+
     /// The scheme of its URLs.
     #[must_use]
     pub const fn scheme(self) -> &'static str {
@@ -35,14 +45,15 @@ impl Carrier {
 /// Where a registrar is: `tcp://HOST:PORT`, `sctp://HOST:PORT` or
 /// `sctp-udp://HOST:PORT`. The host is an address or a DNS name, which is
 /// looked up with each attempt to connect; all its addresses are tried.
-/// Without a scheme it is `tcp`, without a port 3863.
+/// Without a scheme it is `tcp`, without a port 3863, or 9899 for SCTP over UDP.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegistrarUrl {
     /// What carries the messages.
     pub carrier: Carrier,
     /// An address, without brackets, or a name.
     pub host: String,
-    /// The TCP or SCTP port; with SCTP over UDP, the SCTP port.
+    /// The TCP or SCTP port; with SCTP over UDP the UDP port, as the SCTP port is
+    /// 3863 then.
     pub port: u16,
 }
 
@@ -81,6 +92,7 @@ impl FromStr for RegistrarUrl {
             }
         };
         let (host, port) = split_port(rest)?;
+        let port = port.unwrap_or(carrier.port());
         let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
         if host.is_empty() || !host.chars().all(name) {
             return Err(RegistrarUrlError("the host is no address and no name"));
@@ -90,7 +102,7 @@ impl FromStr for RegistrarUrl {
 }
 
 /// Splits `HOST[:PORT]`, where a host with colons is an IPv6 address.
-fn split_port(text: &str) -> Result<(&str, u16), RegistrarUrlError> {
+fn split_port(text: &str) -> Result<(&str, Option<u16>), RegistrarUrlError> {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
         Some((host, rest)) => {
@@ -101,8 +113,8 @@ fn split_port(text: &str) -> Result<(&str, u16), RegistrarUrlError> {
         None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
     match port.map(str::parse) {
-        None => Ok((host, ASAP_PORT)),
-        Some(Ok(port)) if port != 0 => Ok((host, port)),
+        None => Ok((host, None)),
+        Some(Ok(port)) if port != 0 => Ok((host, Some(port))),
         Some(_) => Err(RegistrarUrlError("the port is not between 1 and 65535")),
     }
 }
@@ -124,6 +136,7 @@ mod tests {
             ("tcp://127.0.0.1:3863", "tcp://127.0.0.1:3863"),
             ("sctp://registrar.example", "sctp://registrar.example:3863"),
             ("sctp-udp://[2001:db8::1]:99", "sctp-udp://[2001:db8::1]:99"),
+            ("sctp-udp://192.0.2.1", "sctp-udp://192.0.2.1:9899"),
             ("2001:db8::1", "tcp://[2001:db8::1]:3863"),
             ("[::1]", "tcp://[::1]:3863"),
             ("localhost:1", "tcp://localhost:1"),

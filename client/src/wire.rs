@@ -1,19 +1,23 @@
 //! What carries the messages of an association with a registrar.
 
 use std::io;
+use std::net::IpAddr;
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use crate::association::{Association, Target};
+use crate::registrar_url::ASAP_PORT;
 use crate::{Carrier, RegistrarUrl};
 
 /// Most bytes of unread messages. More are read when these are handled.
-const INPUT_MAX: usize = 256 * 1024;
+pub(crate) const INPUT_MAX: usize = 256 * 1024;
 
 /// An association with a registrar.
 #[derive(Debug)]
 pub(crate) enum Wire {
     Tcp(TcpStream),
+    Sctp(Association),
 }
 
 impl Wire {
@@ -25,8 +29,14 @@ impl Wire {
                 stream.set_nodelay(true)?;
                 Ok(Self::Tcp(stream))
             }
-            Carrier::Sctp | Carrier::SctpUdp => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "SCTP is not there yet"))
+            Carrier::Sctp => {
+                let to = addresses(&url.host, url.port).await?;
+                Ok(Self::Sctp(Association::connect(Target::Kernel(to, url.port)).await?))
+            }
+            Carrier::SctpUdp => {
+                let to = addresses(&url.host, url.port).await?;
+                let target = Target::Udp(to, ASAP_PORT, url.port);
+                Ok(Self::Sctp(Association::connect(target).await?))
             }
         }
     }
@@ -40,8 +50,23 @@ impl Wire {
     ) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => drive_stream(stream, output, input, INPUT_MAX).await,
+            Self::Sctp(association) => association.drive(output, input, INPUT_MAX).await,
         }
     }
+
+    /// Waits until what was sent has arrived, where that can be known.
+    pub(crate) async fn close(&mut self) {
+        match self {
+            // What the kernel has taken, it delivers.
+            Self::Tcp(_) => {}
+            Self::Sctp(association) => association.close().await,
+        }
+    }
+}
+
+/// The addresses of a host.
+async fn addresses(host: &str, port: u16) -> io::Result<Vec<IpAddr>> {
+    Ok(tokio::net::lookup_host((host, port)).await?.map(|one| one.ip()).collect())
 }
 
 /// Sends from the front of `output` or appends to `input`, up to `input_max`

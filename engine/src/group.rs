@@ -4,22 +4,15 @@
 use ahash::RandomState;
 
 use crate::PeChecksum;
+use crate::element::{Element, Link};
 use crate::index::Index;
-use crate::paged::{NONE, Paged};
+use crate::paged::NONE;
 use crate::slab::{Slab, Vacant};
 
-/// The neighbors of an element in its list.
-#[derive(Clone, Copy)]
-struct Link {
-    previous: u32,
-    next: u32,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self { previous: NONE, next: NONE }
-    }
-}
+/// Which link of an element a list uses.
+pub(crate) const BY_HOME: usize = 0;
+/// See [`BY_HOME`].
+pub(crate) const BY_ASSOCIATION: usize = 1;
 
 /// One list.
 #[derive(Clone, Copy, Default)]
@@ -40,31 +33,43 @@ impl Vacant for Group {
     }
 }
 
-/// The lists of one kind. A list is there while it has an element.
+/// The lists of one kind. A list is there while it has an element, and one
+/// that is kept is there always.
 #[derive(Debug)]
-pub(crate) struct Groups {
-    groups: Slab<Group>,
+pub(crate) struct Groups<const LIST: usize> {
+    groups: Slab<Group, 256>,
     index: Index,
-    links: Paged<Link>,
     hasher: RandomState,
     /// The list of the latest registration: most likely that of the next.
     recent: u32,
+    /// The list that is there always, or none.
+    kept: u32,
 }
 
-impl Groups {
+impl<const LIST: usize> Groups<LIST> {
     pub(crate) fn for_slots(slots: u32, hasher: RandomState) -> Self {
         Self {
             groups: Slab::for_slots(slots),
             index: Index::for_slots(slots),
-            links: Paged::for_slots(slots),
             hasher,
             recent: NONE,
+            kept: NONE,
         }
     }
 
-    /// The number of lists.
-    pub(crate) const fn len(&self) -> u32 {
-        self.groups.len()
+    /// The same with a list of this identity that is there always; returns it
+    /// as well.
+    pub(crate) fn keeping(slots: u32, hasher: RandomState, id: u64) -> (Self, u32) {
+        let mut groups = Self::for_slots(slots, hasher);
+        groups.kept = groups.create(id);
+        let kept = groups.kept;
+        (groups, kept)
+    }
+
+    /// The number of lists that have elements.
+    pub(crate) fn len(&self) -> u32 {
+        let idle = self.kept != NONE && self.groups[self.kept].len == 0;
+        self.groups.len() - u32::from(idle)
     }
 
     /// The identities of all lists, with their sums.
@@ -74,6 +79,7 @@ impl Groups {
     }
 
     /// The list of this identity.
+    #[inline]
     pub(crate) fn find(&self, id: u64) -> Option<u32> {
         if self.recent != NONE && self.groups[self.recent].id == id {
             return Some(self.recent);
@@ -82,13 +88,21 @@ impl Groups {
     }
 
     /// The identity of a list.
+    #[inline]
     pub(crate) fn id(&self, group: u32) -> u64 {
         self.groups[group].id
     }
 
     /// Any element of a list.
-    pub(crate) fn first(&self, group: u32) -> u32 {
-        self.groups[group].first
+    #[inline]
+    pub(crate) fn first(&self, group: u32) -> Option<u32> {
+        let first = self.groups[group].first;
+        (first != NONE).then_some(first)
+    }
+
+    /// The number of a list's elements.
+    pub(crate) fn len_of(&self, group: u32) -> u32 {
+        self.groups[group].len
     }
 
     /// The sum of the shares of a list's elements.
@@ -98,20 +112,44 @@ impl Groups {
 
     /// Adds an element to the list of this identity, and its share to the sum.
     /// Returns the list.
-    pub(crate) fn add(&mut self, id: u64, element: u32, share: PeChecksum) -> u32 {
+    #[inline]
+    pub(crate) fn add(
+        &mut self,
+        elements: &mut Slab<Element>,
+        id: u64,
+        element: u32,
+        share: PeChecksum,
+    ) -> u32 {
+        let group = self.find_or_create(id);
+        self.add_to(elements, group, element, share);
+        group
+    }
+
+    /// The list of this identity, which gets an element at once.
+    #[inline]
+    pub(crate) fn find_or_create(&mut self, id: u64) -> u32 {
         let group = self.find(id).unwrap_or_else(|| self.create(id));
         self.recent = group;
-        self.links.reserve(element);
+        group
+    }
+
+    /// Adds an element to this list.
+    #[inline]
+    pub(crate) fn add_to(
+        &mut self,
+        elements: &mut Slab<Element>,
+        group: u32,
+        element: u32,
+        share: PeChecksum,
+    ) {
         let list = &mut self.groups[group];
-        let next = list.first;
-        list.first = element;
+        let next = core::mem::replace(&mut list.first, element);
         list.len += 1;
         list.sum.add(share);
-        self.links[element] = Link { previous: NONE, next };
+        elements[element].links[LIST] = Link { previous: NONE, next };
         if next != NONE {
-            self.links[next].previous = element;
+            elements[next].links[LIST].previous = element;
         }
-        group
     }
 
     fn create(&mut self, id: u64) -> u32 {
@@ -123,32 +161,46 @@ impl Groups {
     }
 
     /// Removes an element from its list.
-    pub(crate) fn remove(&mut self, group: u32, element: u32, share: PeChecksum) {
-        let Link { previous, next } = self.links[element];
+    #[inline]
+    pub(crate) fn remove(
+        &mut self,
+        elements: &mut Slab<Element>,
+        group: u32,
+        element: u32,
+        share: PeChecksum,
+    ) {
+        let Link { previous, next } = elements[element].links[LIST];
         if next != NONE {
-            self.links[next].previous = previous;
-        }
-        if previous != NONE {
-            self.links[previous].next = next;
+            elements[next].links[LIST].previous = previous;
         }
         let list = &mut self.groups[group];
         if previous == NONE {
             list.first = next;
+        } else {
+            elements[previous].links[LIST].next = next;
         }
         list.len -= 1;
         list.sum.subtract(share);
-        if list.len == 0 {
-            self.index.remove(self.hasher.hash_one(list.id), group);
-            self.groups.give_back(group);
-            if self.recent == group {
-                self.recent = NONE;
-            }
+        if list.len == 0 && group != self.kept {
+            self.drop_list(group);
         }
     }
 
-    /// Checks the lists; calls `visit` with each list and each of its elements,
-    /// and `end` with each list when it is through.
-    pub(crate) fn assert_invariants(&self, mut visit: impl FnMut(u32, u32)) {
+    #[cold]
+    fn drop_list(&mut self, group: u32) {
+        self.index.remove(self.hasher.hash_one(self.groups[group].id), group);
+        self.groups.give_back(group);
+        if self.recent == group {
+            self.recent = NONE;
+        }
+    }
+
+    /// Checks the lists; calls `visit` with each list and each of its elements.
+    pub(crate) fn assert_invariants(
+        &self,
+        elements: &Slab<Element>,
+        mut visit: impl FnMut(u32, u32),
+    ) {
         let hash = |group: u32| self.hasher.hash_one(self.groups[group].id);
         self.index.assert_invariants(hash);
         assert_eq!(self.index.len(), self.groups.len(), "each list is in the index");
@@ -156,14 +208,15 @@ impl Groups {
         self.groups.vacant().for_each(|group| vacant[group as usize] = true);
         for group in (0..self.groups.end()).filter(|&group| !vacant[group as usize]) {
             let list = self.groups[group];
-            assert!(list.len > 0, "a list goes with its last element");
+            assert!(list.len > 0 || group == self.kept, "a list goes with its last element");
             assert_eq!(self.find(list.id), Some(group), "a list is found by its identity");
             let (mut previous, mut at, mut len) = (NONE, list.first, 0);
             while at != NONE {
-                assert_eq!(self.links[at].previous, previous, "links go both ways");
+                let link = elements[at].links[LIST];
+                assert_eq!(link.previous, previous, "links go both ways");
                 visit(group, at);
                 len += 1;
-                (previous, at) = (at, self.links[at].next);
+                (previous, at) = (at, link.next);
             }
             assert_eq!(len, list.len, "a list counts its elements");
         }

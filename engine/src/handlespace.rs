@@ -1,5 +1,6 @@
 //! One shard's pools and pool elements.
 
+mod batch;
 mod check;
 mod elements;
 mod group;
@@ -14,21 +15,24 @@ use core::fmt;
 
 use ahash::RandomState;
 
+pub use batch::Question;
 pub use elements::ElementRef;
 pub use pools::PoolRef;
 pub use register::{Outcome, Registered, Registration};
 pub use resolve::Resolution;
 pub use table::TableCursor;
+use timers::Watch;
 pub use timers::{Due, Reported};
 
 use crate::arena::Arena;
 use crate::chance::mix;
 use crate::element::Element;
-use crate::group::Groups;
+use crate::group::{BY_ASSOCIATION, BY_HOME, Groups};
 use crate::index::Index;
 use crate::order::Orders;
 use crate::paged::{Paged, SLOTS_MAX};
 use crate::pool::Pool;
+use crate::roster::Rosters;
 use crate::slab::Slab;
 use crate::wheel::Wheel;
 use crate::{AssociationId, Config, ElementKey, PeChecksum, PeId, PoolHandle, RegistrarId};
@@ -48,32 +52,33 @@ pub struct Stats {
     pub homes: u32,
 }
 
-/// The parameters that few policies have.
-#[derive(Clone, Copy, Debug, Default)]
-struct Delay {
-    dpf: u32,
-    distance: u32,
+/// The two halves of a product, one over the other.
+#[inline]
+const fn fold(one: u64, other: u64) -> u64 {
+    let product = one as u128 * other as u128;
+    (product as u64) ^ (product >> 64) as u64
 }
 
 /// One shard's pools and pool elements.
 pub struct Handlespace {
     config: Config,
     hasher: RandomState,
+    secret: u64,
     elements: Slab<Element>,
-    /// Elements by pool and PE identifier.
+    /// Elements by pool handle and PE identifier.
     by_pe: Index,
     pools: Slab<Pool>,
     /// Pools by handle.
     by_handle: Index,
     orders: Orders,
-    delays: Paged<Delay>,
-    tags: Paged<u64>,
+    tags: Paged<u64, 2048>,
     /// Records, and handles that do not fit the record of their pool.
     bytes: Arena<u8>,
-    associations: Groups,
-    homes: Groups,
+    rosters: Rosters,
+    associations: Groups<BY_ASSOCIATION>,
+    homes: Groups<BY_HOME>,
     wheel: Wheel,
-    own_elements: u32,
+    watch: Watch,
 }
 
 impl fmt::Debug for Handlespace {
@@ -96,19 +101,22 @@ impl Handlespace {
         let seed = |number: u64| mix(config.seed ^ mix(number));
         let hasher = RandomState::with_seeds(seed(1), seed(2), seed(3), seed(4));
         let slots = config.elements_max;
+        let registrar = u64::from(config.registrar.get());
+        let (homes, own) = Groups::keeping(slots, hasher.clone(), registrar);
         Self {
             elements: Slab::for_slots(slots),
             by_pe: Index::for_slots(slots),
             pools: Slab::for_slots(config.pools_max),
             by_handle: Index::for_slots(config.pools_max),
             orders: Orders::for_slots(slots, seed(5)),
-            delays: Paged::for_slots(slots),
             tags: Paged::for_slots(slots),
             bytes: Arena::new(),
+            rosters: Rosters::for_slots(slots),
             associations: Groups::for_slots(slots, hasher.clone()),
-            homes: Groups::for_slots(slots, hasher.clone()),
+            homes,
+            secret: seed(6) | 1,
             wheel: Wheel::new(),
-            own_elements: 0,
+            watch: Watch::new(own, config.keep_alive_interval, config.keep_alive_timeout),
             hasher,
             config,
         }
@@ -123,8 +131,8 @@ impl Handlespace {
     /// The key of an element.
     #[must_use]
     pub fn find(&self, handle: PoolHandle<'_>, pe: PeId) -> Option<ElementKey> {
-        let pool = self.pool_slot(self.hash_handle(handle), handle)?;
-        let slot = self.element_slot(self.hash_pe(pool, pe.get()), pool, pe.get())?;
+        let hash = self.hash_pe(self.hash_handle(handle), pe.get());
+        let slot = self.element_slot(hash, handle, pe.get())?;
         Some(self.key(slot))
     }
 
@@ -145,14 +153,14 @@ impl Handlespace {
     #[must_use]
     pub fn first_of_association(&self, association: AssociationId) -> Option<ElementKey> {
         let group = self.associations.find(association.0)?;
-        Some(self.key(self.associations.first(group)))
+        self.associations.first(group).map(|slot| self.key(slot))
     }
 
     /// Any element with this home. O(1).
     #[must_use]
     pub fn first_of_home(&self, home: RegistrarId) -> Option<ElementKey> {
         let group = self.homes.find(home.get().into())?;
-        Some(self.key(self.homes.first(group)))
+        self.homes.first(group).map(|slot| self.key(slot))
     }
 
     /// The PE checksum sum of one home's elements. O(1).
@@ -164,11 +172,11 @@ impl Handlespace {
 
     /// Counts. O(1).
     #[must_use]
-    pub const fn stats(&self) -> Stats {
+    pub fn stats(&self) -> Stats {
         Stats {
             pools: self.pools.len(),
             elements: self.elements.len(),
-            own_elements: self.own_elements,
+            own_elements: self.homes.len_of(self.watch.own),
             associations: self.associations.len(),
             homes: self.homes.len(),
         }
@@ -191,26 +199,35 @@ impl Handlespace {
         self.hasher.hash_one(handle.as_bytes())
     }
 
+    /// The hash of an element from that of its pool handle: the mixing step
+    /// of wyhash, with a secret of this handlespace.
     #[inline]
-    fn hash_pe(&self, pool: u32, pe: u32) -> u64 {
-        self.hasher.hash_one(u64::from(pool) << 32 | u64::from(pe))
+    const fn hash_pe(&self, handle: u64, pe: u32) -> u64 {
+        fold(handle ^ pe as u64, self.secret)
     }
 
+    /// The hash of an element that is there.
     #[inline]
+    fn hash_of(&self, slot: u32) -> u64 {
+        let element = &self.elements[slot];
+        self.hash_pe(self.pools[element.pool()].hash, element.pe)
+    }
+
+    #[inline(always)]
     fn pool_slot(&self, hash: u64, handle: PoolHandle<'_>) -> Option<u32> {
-        self.by_handle.find(hash, |slot| self.pools[slot].handle(&self.bytes) == handle)
+        self.by_handle.find(hash, |slot| self.pools[slot].is_named(&self.bytes, handle))
     }
 
-    #[inline]
-    fn element_slot(&self, hash: u64, pool: u32, pe: u32) -> Option<u32> {
+    #[inline(always)]
+    fn element_slot(&self, hash: u64, handle: PoolHandle<'_>, pe: u32) -> Option<u32> {
         self.by_pe.find(hash, |slot| {
             let element = &self.elements[slot];
-            element.pe == pe && element.pool() == pool
+            element.pe == pe && self.pools[element.pool()].is_named(&self.bytes, handle)
         })
     }
 
     #[inline]
     fn is_own(&self, element: &Element) -> bool {
-        self.homes.id(element.home()) == u64::from(self.config.registrar.get())
+        element.home() == self.watch.own
     }
 }

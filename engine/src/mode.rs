@@ -16,7 +16,7 @@ use core::time::Duration;
 use crate::PolicyKind;
 use crate::element::{Element, Flag};
 use crate::order::{Order, Orders, Selected};
-use crate::paged::{NONE, Paged};
+use crate::paged::{NONE, Sparse};
 use crate::policy::Standing;
 use crate::slab::{Slab, Vacant};
 use crate::{ElementKey, Timestamp};
@@ -191,9 +191,9 @@ pub(crate) struct Modes {
     pub(crate) zones: Zones,
     /// When an element has its full share: 0, or in a pool with slow start
     /// perhaps later.
-    settled: Paged<u64>,
+    settled: Sparse<u64>,
     /// The latest selection from a continuum that an element was in.
-    marks: Paged<u64>,
+    marks: Sparse<u64>,
     selections: u64,
     /// For what is listed and not all given.
     listed: Selected,
@@ -204,8 +204,8 @@ impl Modes {
         Self {
             records: Slab::for_slots(0),
             zones: Zones::for_slots(slots, seed),
-            settled: Paged::for_slots(0),
-            marks: Paged::for_slots(0),
+            settled: Sparse::new(),
+            marks: Sparse::new(),
             selections: 0,
             listed: Selected::new(),
         }
@@ -261,12 +261,12 @@ impl Orders {
         mode: SelectionMode,
         rule: crate::policy::Rule,
         elements: &mut Slab<Element>,
-        members: &[u32],
+        members: &[ElementKey],
     ) {
         if let Order::Moded(number) = *order {
             let mut moded = self.modes.records[number];
-            for &slot in members {
-                self.leave(&mut moded, number, &mut elements[slot], slot);
+            for &key in members {
+                self.leave(&mut moded, number, &mut elements[key.index], key);
             }
             self.modes.records.give_back(number);
             *order = moded.base;
@@ -275,15 +275,18 @@ impl Orders {
             SelectionMode::ByPolicy => return,
             SelectionMode::TwoChoices => Way::Choices(Choices::new(rule)),
             SelectionMode::ConsistentHash { seed } => Way::Continuum(Continuum::new(seed)),
-            SelectionMode::ZoneFirst => Way::Zones,
+            SelectionMode::ZoneFirst => {
+                self.modes.zones.open(elements.end());
+                Way::Zones
+            }
             SelectionMode::SlowStart { ramp } => Way::Ramp(Ramp::new(ramp)),
         };
         let number = self.modes.records.take();
         let mut moded = Moded { base: *order, way, mode, next_vacant: NONE };
-        for &slot in members {
+        for &key in members {
+            let slot = key.index;
             let element = &mut elements[slot];
             if element.has(Flag::Linked) {
-                let key = ElementKey { index: slot, generation: element.generation };
                 let standing = self.standing(&moded.base, element, slot);
                 if let Way::Choices(choices) = &mut moded.way {
                     self.unlink(&mut moded.base, element, slot);
@@ -300,14 +303,14 @@ impl Orders {
 
     /// A linked element leaves what the mode keeps; the order of the policy
     /// has it then.
-    fn leave(&mut self, moded: &mut Moded, number: u32, element: &mut Element, slot: u32) {
+    fn leave(&mut self, moded: &mut Moded, number: u32, element: &mut Element, key: ElementKey) {
+        let slot = key.index;
         if !element.has(Flag::Linked) {
             return;
         }
         match &mut moded.way {
             Way::Choices(choices) => {
                 let load = choices.remove(&mut self.words, &mut self.places, slot);
-                let key = ElementKey { index: slot, generation: element.generation };
                 element.clear(Flag::Linked);
                 let standing = choices.standing(load);
                 self.link(&mut moded.base, element, key, standing, Timestamp::ZERO);
@@ -360,6 +363,8 @@ impl Orders {
     }
 
     /// [`Orders::link`] in a mode.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn link_moded(
         &mut self,
         number: u32,
@@ -382,13 +387,16 @@ impl Orders {
     }
 
     /// [`Orders::unlink`] in a mode.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn unlink_moded(&mut self, number: u32, element: &mut Element, slot: u32) {
         let mut moded = self.modes.records[number];
         if let Way::Choices(choices) = &mut moded.way {
             choices.remove(&mut self.words, &mut self.places, slot);
             element.clear(Flag::Linked);
         } else {
-            self.leave(&mut moded, number, element, slot);
+            let key = ElementKey { index: slot, generation: element.generation };
+            self.leave(&mut moded, number, element, key);
             self.unlink(&mut moded.base, element, slot);
         }
         self.modes.records[number] = moded;
@@ -396,6 +404,8 @@ impl Orders {
 
     /// [`Orders::relink`] in a mode.
     #[expect(clippy::too_many_arguments, reason = "those of the order, and the time")]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn relink_moded(
         &mut self,
         number: u32,
@@ -419,7 +429,7 @@ impl Orders {
             }
             Way::Continuum(_) | Way::Zones | Way::Ramp(_) => {
                 if was_linked && is_drained {
-                    self.leave(&mut moded, number, element, key.index);
+                    self.leave(&mut moded, number, element, key);
                 }
             }
         }
@@ -494,7 +504,9 @@ impl Orders {
 pub(crate) struct Call {
     pub(crate) now: Timestamp,
     pub(crate) caller: Caller,
-    /// Not more than the pool has elements.
+    /// Not more than there are members.
     pub(crate) items: u32,
+    /// The elements of the pool.
+    pub(crate) members: u32,
     pub(crate) advance: u32,
 }

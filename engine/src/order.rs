@@ -16,12 +16,13 @@ use crate::chance::mix;
 use crate::element::{Element, Flag};
 use crate::lots::{Lots, Urn};
 use crate::mode::Modes;
-use crate::paged::Paged;
+use crate::paged::{Paged, WORDS};
 use crate::policy::weighted_round_robin::Turn;
 use crate::policy::{Family, Standing};
 use crate::ring::{Blocks, Ring};
 use crate::slab::Slab;
 use crate::sorted::{self, Sorted};
+use crate::tree::Tree;
 
 pub(crate) use check::Counts;
 
@@ -95,13 +96,25 @@ impl Order {
     }
 }
 
+impl Order {
+    /// The tree and the key by which an element goes to its place, if it does.
+    pub(crate) fn way(&self, standing: Standing) -> Option<(Tree, u64)> {
+        match (self, standing) {
+            (Self::Sorted { sorted, .. }, Standing::Key(value)) => {
+                Some((sorted.tree(), value.into()))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What the orders of all pools share.
 #[derive(Debug)]
 pub(crate) struct Orders {
     pub(crate) sorted: sorted::Blocks,
     pub(crate) blocks: Blocks,
     /// Where an element is in the structure of its pool's policy.
-    pub(crate) places: Paged<u32>,
+    pub(crate) places: Paged<u32, WORDS>,
     pub(crate) words: Arena<u32>,
     pub(crate) urn: Urn,
     pub(crate) modes: Modes,
@@ -117,6 +130,20 @@ impl Orders {
             urn: Urn::for_slots(slots, seed),
             modes: Modes::for_slots(slots, mix(seed)),
         }
+    }
+
+    /// Makes sure that the element in `slot` can be linked.
+    #[inline]
+    pub(crate) fn reserve(&mut self, slot: u32) {
+        if !self.places.is_reserved(slot) {
+            self.reserve_more(slot);
+        }
+    }
+
+    #[cold]
+    fn reserve_more(&mut self, slot: u32) {
+        self.places.reserve(slot);
+        self.modes.zones.reserve(slot);
     }
 
     /// Links an element that is not linked, unless it is drained.
@@ -231,6 +258,30 @@ impl Orders {
         }
     }
 
+    /// Reads what a selection begins with, for batches: what follows finds it
+    /// near. Returns a number to keep the compiler from skipping it.
+    #[inline]
+    pub(crate) fn touch_front(&self, order: &Order) -> u32 {
+        match order {
+            Order::Circle(ring) => ring.touch(&self.blocks),
+            Order::Sorted { sorted, .. } | Order::Turns { sorted, .. } => {
+                sorted.touch_first(&self.sorted)
+            }
+            Order::Lots { lots, .. } => lots.touch(&self.urn, &self.words),
+            Order::Moded(number) => self.modes.len() ^ number,
+        }
+    }
+
+    /// Reads where a linked element is in an order, likewise.
+    #[inline]
+    pub(crate) fn touch_place(&self, order: &Order, slot: u32) -> u32 {
+        let place = self.places[slot];
+        match order {
+            Order::Sorted { .. } | Order::Turns { .. } => Sorted::touch(&self.sorted, place),
+            Order::Circle(_) | Order::Lots { .. } | Order::Moded(_) => place,
+        }
+    }
+
     /// Adds up to `items` elements in the order of the policy to `into`, and
     /// lets the first `advance` of them have had their turn.
     #[inline]
@@ -247,7 +298,16 @@ impl Orders {
             ring.select(&self.blocks, items, advance, |key| into.push(key));
             return;
         }
+        let was_empty = into.is_empty();
         self.list(order, items, into);
+        if let (Order::Sorted { sorted, degrades }, 1, true, Some(first)) =
+            (&mut *order, advance, was_empty, into.first())
+        {
+            let step = if *degrades { elements[first.index].second } else { 0 };
+            let (blocks, places) = (&mut self.sorted, &mut self.places);
+            sorted.advance_first(blocks, places, step.into(), u32::MAX.into());
+            return;
+        }
         let advance = (advance as usize).min(into.len());
         for index in 0..advance {
             self.advance(order, elements, into[index]);
@@ -269,10 +329,8 @@ impl Orders {
                 let (urn, words, places) = (&mut self.urn, &mut self.words, &mut self.places);
                 lots.select(urn, words, places, items, |key| into.push(key));
             }
-            Order::Moded(number) => {
-                let base = self.modes.record(*number).base;
-                self.list(&base, items, into);
-            }
+            // The modes list the order of the policy.
+            Order::Moded(_) => {}
         }
     }
 

@@ -10,27 +10,31 @@ use crate::{ChannelUse, PeChecksum, Policy, PoolHandle, TransportKind};
 /// Longer handles are stored apart.
 const INLINE: usize = 32;
 
-/// The record.
+/// The record. Its first line is enough to find an element, its second has
+/// what a selection needs.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
+#[repr(C, align(128))]
 pub(crate) struct Pool {
     /// 0 if the slot is vacant.
     handle_len: u16,
     /// Of its service.
     pub(crate) transport: TransportKind,
     pub(crate) channel_use: ChannelUse,
-    /// The bytes, or the number of the block that has them.
-    handle: [u8; INLINE],
-    pub(crate) order: Order,
-    pub(crate) roster: Roster,
     /// The elements, or the next vacant slot.
     pub(crate) len: u32,
+    /// The bytes, or the number of the block that has them.
+    handle: [u8; INLINE],
+    /// Of its handle.
+    pub(crate) hash: u64,
     /// The share of the handle in the checksum of each element.
     share: u32,
+    pub(crate) roster: Roster,
+    pub(crate) order: Order,
     /// The policy of the first element.
     pub(crate) policy: Policy,
 }
 
+const _: () = assert!(core::mem::offset_of!(Pool, order) == 64, "a line for each use");
 const _: () = assert!(size_of::<Pool>() == 128);
 
 impl Default for Pool {
@@ -42,6 +46,7 @@ impl Default for Pool {
             handle: [0; INLINE],
             order: Order::new(crate::PolicyKind::RoundRobin),
             roster: Roster::EMPTY,
+            hash: 0,
             len: 0,
             share: 0,
             policy: Policy::RoundRobin,
@@ -64,6 +69,7 @@ impl Pool {
     pub(crate) fn new(
         bytes: &mut Arena<u8>,
         handle: PoolHandle<'_>,
+        hash: u64,
         policy: Policy,
         transport: TransportKind,
         channel_use: ChannelUse,
@@ -84,6 +90,7 @@ impl Pool {
             handle: stored,
             order: Order::new(policy.kind()),
             roster: Roster::EMPTY,
+            hash,
             len: 0,
             share: PeChecksum::share_of_handle(handle),
             policy,
@@ -121,6 +128,24 @@ impl Pool {
         } else {
             bytes.get(self.block(), len)
         })
+    }
+
+    /// Whether this is its pool handle.
+    #[inline]
+    pub(crate) fn is_named(&self, bytes: &Arena<u8>, handle: PoolHandle<'_>) -> bool {
+        let name = handle.as_bytes();
+        if name.len() != usize::from(self.handle_len) {
+            return false;
+        }
+        match self.handle.get(..name.len()) {
+            // Word by word: a call of memcmp costs more than a short handle.
+            Some(mine) => {
+                let ((mine, my_end), (name, end)) = (mine.as_chunks::<8>(), name.as_chunks::<8>());
+                mine.iter().zip(name).all(|(one, other)| one == other)
+                    && my_end.iter().zip(end).all(|(one, other)| one == other)
+            }
+            None => bytes.get(self.block(), name.len()) == name,
+        }
     }
 
     /// The share of one of its elements in the PE checksum of its home.

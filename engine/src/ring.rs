@@ -7,7 +7,7 @@
 //! beyond a block.
 
 use crate::ElementKey;
-use crate::paged::{NONE, Paged, narrow};
+use crate::paged::{NONE, Paged, WORDS, narrow};
 use crate::slab::{Slab, Vacant};
 
 const MEMBERS: u32 = 14;
@@ -56,7 +56,12 @@ impl Ring {
     pub(crate) const EMPTY: Self = Self { block: NONE, index: 0 };
 
     /// Puts an element behind all others. `homes` has the block of each.
-    pub(crate) fn insert(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32>, key: ElementKey) {
+    pub(crate) fn insert(
+        &mut self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32, WORDS>,
+        key: ElementKey,
+    ) {
         if self.block == NONE {
             let block = blocks.take();
             blocks[block] = Block { previous: block, next: block, ..Block::default() };
@@ -72,7 +77,6 @@ impl Ring {
             here.members[self.index as usize] = key;
             here.len += 1;
             self.index += 1;
-            homes.reserve(key.index);
             homes[key.index] = self.block;
             return;
         } else {
@@ -81,7 +85,6 @@ impl Ring {
         let last = &mut blocks[block];
         last.members[last.len as usize] = key;
         last.len += 1;
-        homes.reserve(key.index);
         homes[key.index] = block;
     }
 
@@ -94,7 +97,7 @@ impl Ring {
     }
 
     /// Moves the elements before the place into a block of their own.
-    fn split_here(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32>) -> u32 {
+    fn split_here(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32, WORDS>) -> u32 {
         let previous = blocks[self.block].previous;
         let block = Self::add_after(blocks, previous);
         let here = &mut blocks[self.block];
@@ -114,7 +117,7 @@ impl Ring {
     }
 
     /// Removes an element.
-    pub(crate) fn remove(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32>, slot: u32) {
+    pub(crate) fn remove(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32, WORDS>, slot: u32) {
         let number = homes[slot];
         let block = &mut blocks[number];
         let len = block.len as usize;
@@ -148,7 +151,7 @@ impl Ring {
     }
 
     /// Moves the elements of the block after `number` into it.
-    fn merge(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32>, number: u32) {
+    fn merge(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32, WORDS>, number: u32) {
         let from = blocks[number].next;
         let moved = blocks[from];
         let into = &mut blocks[number];
@@ -164,6 +167,16 @@ impl Ring {
         if self.block == from {
             *self = Self { block: number, index: start + self.index };
         }
+    }
+
+    /// Reads the block at the place, for batches.
+    #[inline]
+    pub(crate) fn touch(&self, blocks: &Blocks) -> u32 {
+        if self.block == NONE {
+            return 0;
+        }
+        let block = &blocks[self.block];
+        block.members[self.index as usize % MEMBERS as usize].index ^ block.len
     }
 
     /// Calls `take` with up to `items` elements from the place on, then moves
@@ -196,7 +209,7 @@ impl Ring {
     }
 
     /// Moves the place to just behind this element.
-    pub(crate) fn pass(&mut self, blocks: &Blocks, homes: &Paged<u32>, slot: u32) {
+    pub(crate) fn pass(&mut self, blocks: &Blocks, homes: &Paged<u32, WORDS>, slot: u32) {
         let number = homes[slot];
         let block = &blocks[number];
         let found = block.members[..block.len as usize].iter().position(|it| it.index == slot);
@@ -219,7 +232,7 @@ impl Ring {
     pub(crate) fn assert_invariants(
         self,
         blocks: &Blocks,
-        homes: &Paged<u32>,
+        homes: &Paged<u32, WORDS>,
         mut visit: impl FnMut(ElementKey),
     ) -> u32 {
         if self.block == NONE {

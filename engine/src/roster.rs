@@ -5,16 +5,68 @@
 //! handle table resumable and a consistent hash consistent. Up to 64 numbers
 //! are one block that grows; more are a trie of nodes of 64.
 
+use crate::ElementKey;
 use crate::arena::Arena;
 use crate::paged::{NONE, narrow};
+use crate::slab::{Slab, Vacant};
 
-const FAN: u32 = 64;
+const FAN: usize = 64;
 const BITS: u32 = 6;
-/// Words of a node: the entries, which of them are full, which are used.
-const NODE: usize = FAN as usize + 4;
-const FULL: usize = FAN as usize;
-const USED: usize = FULL + 2;
 const LEVELS: usize = 4;
+/// Words of a member in a small block.
+const ENTRY: usize = 2;
+const NOBODY: ElementKey = ElementKey { index: NONE, generation: 0 };
+
+/// Sixty-four members, or nodes below.
+#[derive(Clone, Copy)]
+pub(crate) struct Node {
+    /// The slots of nodes stand in the place of those of members.
+    entries: [ElementKey; FAN],
+    /// A bit for each entry that has no free number.
+    full: u64,
+    /// A bit for each entry that has a member.
+    used: u64,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { entries: [NOBODY; FAN], full: 0, used: 0 }
+    }
+}
+
+impl Vacant for Node {
+    fn set_next_vacant(&mut self, next: u32) {
+        self.entries[0].index = next;
+    }
+
+    fn next_vacant(&self) -> u32 {
+        self.entries[0].index
+    }
+}
+
+/// What the rosters of all pools are made of.
+#[derive(Debug)]
+pub(crate) struct Rosters {
+    small: Arena<u32>,
+    nodes: Slab<Node, 32>,
+}
+
+impl Rosters {
+    pub(crate) fn for_slots(slots: u32) -> Self {
+        Self { small: Arena::new(), nodes: Slab::for_slots(slots) }
+    }
+
+    /// Checks the small blocks; returns how many there are, and the nodes.
+    pub(crate) fn assert_invariants(&self) -> (u32, u32) {
+        (self.small.assert_invariants(), self.nodes.len())
+    }
+
+    fn new_node(&mut self) -> u32 {
+        let node = self.nodes.take();
+        self.nodes[node] = Node::default();
+        node
+    }
+}
 
 /// The members of one pool.
 #[derive(Clone, Copy, Debug)]
@@ -24,155 +76,220 @@ pub(crate) struct Roster {
     levels: u32,
 }
 
+/// The entry of a node on a level at which a number is.
+#[inline]
+const fn digit(number: u32, level: u32) -> usize {
+    (number >> (level * BITS)) as usize % FAN
+}
+
 impl Roster {
     pub(crate) const EMPTY: Self = Self { root: NONE, levels: 0 };
 
     /// Adds a member; returns its number.
-    pub(crate) fn insert(&mut self, words: &mut Arena<u32>, member: u32) -> u32 {
+    #[inline]
+    pub(crate) fn insert(&mut self, rosters: &mut Rosters, member: ElementKey) -> u32 {
         if self.levels == 0 {
-            self.insert_small(words, member)
+            self.insert_small(rosters, member)
         } else {
-            self.insert_large(words, member)
+            self.insert_large(rosters, member)
         }
     }
 
-    fn insert_small(&mut self, words: &mut Arena<u32>, member: u32) -> u32 {
+    fn insert_small(&mut self, rosters: &mut Rosters, member: ElementKey) -> u32 {
+        let words = &mut rosters.small;
         let capacity = self.small_capacity(words);
         if capacity > 0 {
-            let entries = words.get_mut(self.root, capacity);
-            if let Some(free) = entries.iter().position(|&it| it == NONE) {
-                entries[free] = member;
+            let (entries, _) = words.get_mut(self.root, capacity * ENTRY).as_chunks_mut::<ENTRY>();
+            if let Some(free) = entries.iter().position(|&[slot, _]| slot == NONE) {
+                entries[free] = [member.index, member.generation];
                 return narrow(free);
             }
         }
-        if capacity < FAN as usize {
-            let larger = words.allocate((capacity + capacity / 4 + 2).min(FAN as usize));
-            let mut entries = [NONE; FAN as usize];
+        if capacity < FAN {
+            let larger = (capacity + capacity / 4 + 2).min(FAN);
+            let larger = words.allocate(larger * ENTRY);
+            let mut entries = [NONE; FAN * ENTRY];
+            let used = capacity * ENTRY;
             if capacity > 0 {
-                entries[..capacity].copy_from_slice(words.get(self.root, capacity));
+                entries[..used].copy_from_slice(words.get(self.root, used));
                 words.free(self.root);
             }
             self.root = larger;
-            entries[capacity] = member;
-            let whole = self.small_capacity(words);
+            (entries[used], entries[used + 1]) = (member.index, member.generation);
+            let whole = self.small_capacity(words) * ENTRY;
             words.get_mut(larger, whole).copy_from_slice(&entries[..whole]);
             return narrow(capacity);
         }
-        let mut node = [NONE; NODE];
-        node[..FAN as usize].copy_from_slice(words.get(self.root, FAN as usize));
-        node[FULL..].fill(u32::MAX);
+        let mut node = Node { full: u64::MAX, used: u64::MAX, ..Node::default() };
+        let (entries, _) = words.get(self.root, FAN * ENTRY).as_chunks::<ENTRY>();
+        for (entry, &[index, generation]) in node.entries.iter_mut().zip(entries) {
+            *entry = ElementKey { index, generation };
+        }
         words.free(self.root);
-        self.root = words.allocate(NODE);
-        words.get_mut(self.root, NODE).copy_from_slice(&node);
+        self.root = rosters.nodes.take();
+        rosters.nodes[self.root] = node;
         self.levels = 1;
-        self.insert_large(words, member)
+        self.insert_large(rosters, member)
     }
 
     fn small_capacity(self, words: &Arena<u32>) -> usize {
-        if self.root == NONE { 0 } else { words.capacity(self.root).min(FAN as usize) }
+        if self.root == NONE { 0 } else { (words.capacity(self.root) / ENTRY).min(FAN) }
     }
 
-    fn insert_large(&mut self, words: &mut Arena<u32>, member: u32) -> u32 {
-        if bits(words, self.root, FULL) == u64::MAX {
-            let root = new_node(words);
-            words.get_mut(root, NODE)[0] = self.root;
-            set_bit(words, root, FULL, 0);
-            set_bit(words, root, USED, 0);
+    fn insert_large(&mut self, rosters: &mut Rosters, member: ElementKey) -> u32 {
+        if rosters.nodes[self.root].full == u64::MAX {
+            let root = rosters.new_node();
+            let node = &mut rosters.nodes[root];
+            node.entries[0].index = self.root;
+            (node.full, node.used) = (1, 1);
             self.root = root;
             self.levels += 1;
         }
         let mut path = [0_u32; LEVELS + 1];
-        let (mut node, mut number) = (self.root, 0);
+        let (mut at, mut number) = (self.root, 0);
         for level in (1..self.levels).rev() {
-            path[level as usize] = node;
-            let digit = bits(words, node, FULL).trailing_ones();
-            number = number << BITS | digit;
-            let child = words.get(node, NODE)[digit as usize];
-            node = if child == NONE {
-                let child = new_node(words);
-                words.get_mut(node, NODE)[digit as usize] = child;
-                set_bit(words, node, USED, digit);
+            path[level as usize] = at;
+            let node = &rosters.nodes[at];
+            let free = node.full.trailing_ones();
+            number = number << BITS | free;
+            let child = node.entries[free as usize % FAN].index;
+            at = if child == NONE {
+                let child = rosters.new_node();
+                let node = &mut rosters.nodes[at];
+                node.entries[free as usize % FAN].index = child;
+                node.used |= 1 << free;
                 child
             } else {
                 child
             };
         }
-        path[0] = node;
-        let digit = bits(words, node, FULL).trailing_ones();
-        number = number << BITS | digit;
-        words.get_mut(node, NODE)[digit as usize] = member;
-        set_bit(words, node, USED, digit);
-        set_bit(words, node, FULL, digit);
+        let node = &mut rosters.nodes[at];
+        let free = node.full.trailing_ones();
+        number = number << BITS | free;
+        node.entries[free as usize % FAN] = member;
+        node.used |= 1 << free;
+        node.full |= 1 << free;
         // A node that became full is a full entry of its parent.
-        let mut child = node;
+        let mut is_full = node.full == u64::MAX;
         for level in 1..self.levels {
-            if bits(words, child, FULL) != u64::MAX {
+            if !is_full {
                 break;
             }
-            let parent = path[level as usize];
-            set_bit(words, parent, FULL, number >> (level * BITS) & (FAN - 1));
-            child = parent;
+            let parent = &mut rosters.nodes[path[level as usize]];
+            parent.full |= 1 << digit(number, level);
+            is_full = parent.full == u64::MAX;
         }
         number
     }
 
     /// Removes the member with this number.
-    pub(crate) fn remove(&self, words: &mut Arena<u32>, number: u32) {
+    #[inline]
+    pub(crate) fn remove(&self, rosters: &mut Rosters, number: u32) {
         if self.levels == 0 {
-            words.get_mut(self.root, number as usize + 1)[number as usize] = NONE;
+            let at = number as usize * ENTRY;
+            rosters.small.get_mut(self.root, at + ENTRY)[at] = NONE;
             return;
         }
         let mut path = [0_u32; LEVELS + 1];
-        let mut node = self.root;
+        let mut at = self.root;
         for level in (1..self.levels).rev() {
-            path[level as usize] = node;
-            node = words.get(node, NODE)[(number >> (level * BITS) & (FAN - 1)) as usize];
+            path[level as usize] = at;
+            at = rosters.nodes[at].entries[digit(number, level)].index;
         }
+        path[0] = at;
         let mut emptied = true;
         for level in 0..self.levels {
-            if level > 0 {
-                node = path[level as usize];
-            }
-            let digit = number >> (level * BITS) & (FAN - 1);
-            clear_bit(words, node, FULL, digit);
+            let at = path[level as usize];
+            let node = &mut rosters.nodes[at];
+            let bit = 1 << digit(number, level);
+            let was_full = node.full == u64::MAX;
+            node.full &= !bit;
             if emptied {
-                words.get_mut(node, NODE)[digit as usize] = NONE;
-                clear_bit(words, node, USED, digit);
-                emptied = bits(words, node, USED) == 0 && level + 1 < self.levels;
+                node.entries[digit(number, level)].index = NONE;
+                node.used &= !bit;
+                emptied = node.used == 0 && level + 1 < self.levels;
                 if emptied {
-                    words.free(node);
+                    rosters.nodes.give_back(at);
                 }
+            }
+            // Above a node that had room already nothing changes.
+            if !was_full && !emptied {
+                break;
             }
         }
     }
 
     /// Gives all blocks back; the roster has no members then.
-    pub(crate) fn clear(&mut self, words: &mut Arena<u32>) {
-        // An emptied trie is its root alone.
-        if self.root != NONE {
-            words.free(self.root);
+    pub(crate) fn clear(&mut self, rosters: &mut Rosters) {
+        if self.levels > 0 {
+            // An emptied trie is its root alone.
+            rosters.nodes.give_back(self.root);
+        } else if self.root != NONE {
+            rosters.small.free(self.root);
         }
         *self = Self::EMPTY;
     }
 
     /// The first member with this number or a higher one.
-    pub(crate) fn next(self, words: &Arena<u32>, number: u32) -> Option<(u32, u32)> {
+    pub(crate) fn next(self, rosters: &Rosters, number: u32) -> Option<(u32, ElementKey)> {
+        let mut found = None;
+        self.visit(rosters, number, |number, member| {
+            found = Some((number, member));
+            false
+        });
+        found
+    }
+
+    /// Calls `visit` with each number from this one on, and its member, in
+    /// order, until it returns `false`.
+    #[inline]
+    pub(crate) fn visit(
+        self,
+        rosters: &Rosters,
+        from: u32,
+        mut visit: impl FnMut(u32, ElementKey) -> bool,
+    ) {
         if self.levels == 0 {
-            let entries = words.get(self.root, self.small_capacity(words));
-            let from = (number as usize).min(entries.len());
-            let found = entries[from..].iter().position(|&it| it != NONE)?;
-            return Some((narrow(from + found), entries[from + found]));
+            let capacity = self.small_capacity(&rosters.small);
+            let (entries, _) = rosters.small.get(self.root, capacity * ENTRY).as_chunks::<ENTRY>();
+            for (number, &[index, generation]) in (0..).zip(entries).skip(from as usize) {
+                if index != NONE && !visit(number, ElementKey { index, generation }) {
+                    return;
+                }
+            }
+            return;
         }
+        let mut number = from;
+        while let Some((leaf, first)) = self.leaf(rosters, number) {
+            number = first;
+            let node = &rosters.nodes[leaf];
+            let start = number & !(FAN as u32 - 1);
+            let mut used = node.used >> digit(number, 0) << digit(number, 0);
+            while used != 0 {
+                let at = used.trailing_zeros();
+                if !visit(start | at, node.entries[at as usize % FAN]) {
+                    return;
+                }
+                used &= used - 1;
+            }
+            let Some(next) = start.checked_add(FAN as u32) else { return };
+            number = next;
+        }
+    }
+
+    /// The leaf that has the first number used that is not below this one,
+    /// with that number or the one asked for.
+    fn leaf(self, rosters: &Rosters, number: u32) -> Option<(u32, u32)> {
         let mut number = number;
         'from_root: loop {
             if u64::from(number) >= 1 << (self.levels * BITS) {
                 return None;
             }
-            let mut node = self.root;
+            let mut at = self.root;
             for level in (0..self.levels).rev() {
+                let node = &rosters.nodes[at];
                 let shift = level * BITS;
-                let digit = number >> shift & (FAN - 1);
-                let used = bits(words, node, USED) >> digit;
+                let used = node.used >> digit(number, level);
                 if used == 0 {
                     // Nothing more in this node: on with the next of the level
                     // above.
@@ -181,83 +298,56 @@ impl Roster {
                     continue 'from_root;
                 }
                 if used.trailing_zeros() > 0 {
-                    let digit = digit + used.trailing_zeros();
-                    number = (number >> shift >> BITS << BITS | digit) << shift;
+                    number = ((number >> shift) + used.trailing_zeros()) << shift;
                 }
-                node = words.get(node, NODE)[(number >> shift & (FAN - 1)) as usize];
+                if level == 0 {
+                    return Some((at, number));
+                }
+                at = node.entries[digit(number, level)].index;
             }
-            return Some((number, node));
         }
     }
 
-    /// Checks the trie; calls `visit` with each number and member.
+    /// Checks the trie; calls `visit` with each number and member. Returns the
+    /// small blocks and the nodes.
     pub(crate) fn assert_invariants(
         self,
-        words: &Arena<u32>,
-        mut visit: impl FnMut(u32, u32),
-    ) -> u32 {
+        rosters: &Rosters,
+        mut visit: impl FnMut(u32, ElementKey),
+    ) -> (u32, u32) {
         if self.root == NONE {
-            return 0;
+            return (0, 0);
         }
-        if self.levels > 0 {
-            let blocks = assert_node(words, self.root, self.levels - 1, &mut |_| ());
-            let mut at = 0;
-            while let Some((number, member)) = self.next(words, at) {
-                visit(number, member);
-                at = number + 1;
-            }
-            return blocks;
-        }
-        for (number, &member) in words.get(self.root, self.small_capacity(words)).iter().enumerate()
-        {
-            if member != NONE {
-                visit(narrow(number), member);
-            }
-        }
-        1
+        let nodes = match self.levels {
+            0 => 0,
+            levels => assert_node(rosters, self.root, levels - 1),
+        };
+        self.visit(rosters, 0, |number, member| {
+            visit(number, member);
+            true
+        });
+        (u32::from(self.levels == 0), nodes)
     }
 }
 
-fn assert_node(words: &Arena<u32>, node: u32, level: u32, visit: &mut dyn FnMut(u32)) -> u32 {
-    let (full, used) = (bits(words, node, FULL), bits(words, node, USED));
-    let mut blocks = 1;
-    for digit in 0..FAN {
-        let child = words.get(node, NODE)[digit as usize];
-        assert_eq!(used >> digit & 1 == 1, child != NONE, "used entries are marked");
+fn assert_node(rosters: &Rosters, at: u32, level: u32) -> u32 {
+    let node = &rosters.nodes[at];
+    let mut nodes = 1;
+    for (digit, child) in node.entries.iter().map(|entry| entry.index).enumerate() {
+        assert_eq!(node.used >> digit & 1 == 1, child != NONE, "used entries are marked");
+        let full = node.full >> digit & 1 == 1;
         if child == NONE {
-            assert_eq!(full >> digit & 1, 0, "an unused entry is not full");
+            assert!(!full, "an unused entry is not full");
         } else if level == 0 {
-            assert_eq!(full >> digit & 1, 1, "a member is full");
-            visit(child);
+            assert!(full, "a member is full");
         } else {
-            let child_full = bits(words, child, FULL) == u64::MAX;
-            assert_eq!(full >> digit & 1 == 1, child_full, "full entries are marked");
-            assert!(bits(words, child, USED) != 0, "an empty node is given back");
-            blocks += assert_node(words, child, level - 1, visit);
+            let below = &rosters.nodes[child];
+            assert_eq!(full, below.full == u64::MAX, "full entries are marked");
+            assert!(below.used != 0, "an empty node is given back");
+            nodes += assert_node(rosters, child, level - 1);
         }
     }
-    blocks
-}
-
-fn new_node(words: &mut Arena<u32>) -> u32 {
-    let node = words.allocate(NODE);
-    let entries = words.get_mut(node, NODE);
-    entries[..FULL].fill(NONE);
-    entries[FULL..].fill(0);
-    node
-}
-
-fn bits(words: &Arena<u32>, node: u32, which: usize) -> u64 {
-    let entries = words.get(node, NODE);
-    u64::from(entries[which]) | u64::from(entries[which + 1]) << 32
-}
-
-fn set_bit(words: &mut Arena<u32>, node: u32, which: usize, digit: u32) {
-    words.get_mut(node, NODE)[which + (digit / 32) as usize] |= 1 << (digit % 32);
-}
-
-fn clear_bit(words: &mut Arena<u32>, node: u32, which: usize, digit: u32) {
-    words.get_mut(node, NODE)[which + (digit / 32) as usize] &= !(1 << (digit % 32));
+    nodes
 }
 
 #[cfg(test)]
@@ -269,35 +359,36 @@ mod tests {
 
     #[test]
     fn numbers_stay_and_the_lowest_free_one_is_given() {
-        let mut words = Arena::new();
+        let mut rosters = Rosters::for_slots(1 << 16);
         let mut roster = Roster::EMPTY;
         let mut model = BTreeMap::new();
         let mut free: BTreeSet<u32> = (0..10_000).collect();
+        let member = |n: u32| ElementKey { index: n, generation: !n };
         let mut chance = Chance::new(3);
         for round in 0..40_000_u32 {
             // Grows to some thousands, shrinks to none, grows again.
             let grow = (round / 10_000).is_multiple_of(2);
             if chance.below(8) < if grow { 6 } else { 2 } {
                 let lowest = free.pop_first().unwrap();
-                assert_eq!(roster.insert(&mut words, round), lowest);
-                model.insert(lowest, round);
+                assert_eq!(roster.insert(&mut rosters, member(round)), lowest);
+                model.insert(lowest, member(round));
             } else if let Some((&number, _)) = model.range(chance.index_below(5000)..).next() {
-                roster.remove(&mut words, number);
+                roster.remove(&mut rosters, number);
                 model.remove(&number);
                 free.insert(number);
             }
             let probe = chance.index_below(6000);
             let next = model.range(probe..).next().map(|(&number, &it)| (number, it));
-            let found = if roster.root == NONE { None } else { roster.next(&words, probe) };
+            let found = if roster.root == NONE { None } else { roster.next(&rosters, probe) };
             assert_eq!(found, next);
         }
         let mut seen = Vec::new();
-        roster.assert_invariants(&words, |number, member| seen.push((number, member)));
+        roster.assert_invariants(&rosters, |number, member| seen.push((number, member)));
         assert!(seen.iter().copied().eq(model.iter().map(|(&number, &member)| (number, member))));
         for &number in model.keys() {
-            roster.remove(&mut words, number);
+            roster.remove(&mut rosters, number);
         }
-        roster.clear(&mut words);
-        assert_eq!(words.assert_invariants(), 0);
+        roster.clear(&mut rosters);
+        assert_eq!(rosters.assert_invariants(), (0, 0));
     }
 }

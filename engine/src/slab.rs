@@ -12,21 +12,21 @@ pub(crate) trait Vacant: Copy + Default {
 }
 
 /// A paged array of records with a list of the vacant ones.
-pub(crate) struct Slab<T> {
-    records: Paged<T>,
+pub(crate) struct Slab<T, const PAGE: usize = 128> {
+    records: Paged<T, PAGE>,
     /// The first slot never used.
     fresh: u32,
     vacant: u32,
     len: u32,
 }
 
-impl<T> fmt::Debug for Slab<T> {
+impl<T, const PAGE: usize> fmt::Debug for Slab<T, PAGE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slab").field("len", &self.len).finish_non_exhaustive()
     }
 }
 
-impl<T: Vacant> Slab<T> {
+impl<T: Vacant, const PAGE: usize> Slab<T, PAGE> {
     pub(crate) fn for_slots(slots: u32) -> Self {
         Self { records: Paged::for_slots(slots), fresh: 0, vacant: NONE, len: 0 }
     }
@@ -86,7 +86,7 @@ impl<T: Vacant> Slab<T> {
     }
 }
 
-impl<T> Index<u32> for Slab<T> {
+impl<T, const PAGE: usize> Index<u32> for Slab<T, PAGE> {
     type Output = T;
 
     #[inline]
@@ -95,7 +95,7 @@ impl<T> Index<u32> for Slab<T> {
     }
 }
 
-impl<T> IndexMut<u32> for Slab<T> {
+impl<T, const PAGE: usize> IndexMut<u32> for Slab<T, PAGE> {
     #[inline]
     fn index_mut(&mut self, slot: u32) -> &mut T {
         &mut self.records[slot]

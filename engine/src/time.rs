@@ -28,7 +28,8 @@ impl Timestamp {
     /// This point moved `by` into the future; saturates.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX)))
+        let micros = by.as_secs().saturating_mul(1_000_000);
+        Self(self.0.saturating_add(micros.saturating_add(by.subsec_micros().into())))
     }
 
     /// How long ago `earlier` was; zero if it is later than `self`.

@@ -16,14 +16,14 @@ const LEVEL_BITS: u32 = 12;
 const BUCKETS: u32 = 1 << LEVEL_BITS;
 /// In an element's `earlier` link: it is the first of the bucket named.
 const FIRST_OF: u32 = 1 << 31;
-/// The number of the list that is being worked off.
+/// The number of the first list that is being worked off: one for each level.
 const WORKING: u32 = LEVELS * BUCKETS;
 const WORDS: usize = BUCKETS as usize / 64;
 
 /// The wheel.
 #[derive(Debug)]
 pub(crate) struct Wheel {
-    /// First element of each bucket, level by level, then of the list that is
+    /// First element of each bucket, level by level, then of the lists that are
     /// being worked off.
     heads: Box<[u32]>,
     /// Which buckets have elements; a word of the summary has a bit for each
@@ -48,7 +48,7 @@ const fn tick(deadline: u64) -> u64 {
 
 impl Wheel {
     pub(crate) fn new() -> Self {
-        let heads = vec![NONE; WORKING as usize + 1].into_boxed_slice();
+        let heads = vec![NONE; (WORKING + LEVELS) as usize].into_boxed_slice();
         Self {
             heads,
             occupied: [[0; WORDS]; LEVELS as usize],
@@ -60,11 +60,14 @@ impl Wheel {
     }
 
     /// Puts an element into the bucket of its deadline.
+    #[inline]
     pub(crate) fn arm(&mut self, elements: &mut Slab<Element>, now: u64, slot: u32) {
-        let deadline = elements[slot].deadline();
+        let element = &mut elements[slot];
+        let deadline = element.deadline();
         if deadline == NEVER {
             return;
         }
+        element.set(Flag::Armed);
         if self.len == 0 {
             (self.clock, self.current) = (self.clock.max(tick(now)), NEVER);
         }
@@ -82,17 +85,24 @@ impl Wheel {
             let level = away.min(farthest).ilog2() / LEVEL_BITS;
             level * BUCKETS + digit(due >> (level * LEVEL_BITS))
         };
-        elements[slot].set(Flag::Armed);
         self.push(elements, bucket, slot);
     }
 
+    /// Moves an element to the bucket of its deadline.
+    #[inline(never)]
+    pub(crate) fn rearm(&mut self, elements: &mut Slab<Element>, now: u64, slot: u32) {
+        self.disarm(elements, slot);
+        self.arm(elements, now, slot);
+    }
+
     /// Takes an element out, if it is in.
+    #[inline]
     pub(crate) fn disarm(&mut self, elements: &mut Slab<Element>, slot: u32) {
-        if !elements[slot].has(Flag::Armed) {
+        let element = &mut elements[slot];
+        if !element.has(Flag::Armed) {
             return;
         }
         self.len -= 1;
-        let element = &mut elements[slot];
         let (earlier, later) = (element.earlier, element.later);
         element.clear(Flag::Armed);
         (element.earlier, element.later) = (NONE, NONE);
@@ -110,9 +120,11 @@ impl Wheel {
         }
     }
 
+    #[inline]
     fn push(&mut self, elements: &mut Slab<Element>, bucket: u32, slot: u32) {
         let later = core::mem::replace(&mut self.heads[bucket as usize], slot);
-        (elements[slot].earlier, elements[slot].later) = (FIRST_OF | bucket, later);
+        let element = &mut elements[slot];
+        (element.earlier, element.later) = (FIRST_OF | bucket, later);
         if later == NONE {
             let (level, word, bit) = Self::bit(bucket);
             self.occupied[level][word] |= 1 << bit;
@@ -155,19 +167,17 @@ impl Wheel {
         Some(u64::from(words_on * 64 + found.trailing_zeros() - bit))
     }
 
-    /// The next tick with something to do after the current one, and the
-    /// bucket: the one of the highest level of those of that tick.
-    fn next_event(&self) -> Option<(u64, u32)> {
-        let mut next: Option<(u64, u32)> = None;
+    /// The next tick after the current one at which a bucket begins that has
+    /// elements.
+    fn next_event(&self) -> Option<u64> {
+        let mut next: Option<u64> = None;
         for level in 0..LEVELS {
             let shift = level * LEVEL_BITS;
             let after = (self.clock >> shift) + 1;
             let from = digit(after);
             if let Some(distance) = self.distance(level as usize, from) {
                 let at = (after + distance) << shift;
-                if next.is_none_or(|(earliest, _)| at <= earliest) {
-                    next = Some((at, level * BUCKETS + digit(after + distance)));
-                }
+                next = Some(next.map_or(at, |earliest| earliest.min(at)));
             }
         }
         next
@@ -179,32 +189,30 @@ impl Wheel {
 
     /// When there is something to do: not later than the earliest deadline.
     pub(crate) fn next(&self) -> Option<u64> {
-        if self.heads[WORKING as usize] != NONE {
+        if self.working().is_some() {
             return Some(self.clock << TICK_BITS);
         }
         if self.heads[self.current_bucket() as usize] != NONE {
             return Some(self.current.max(self.clock << TICK_BITS));
         }
-        self.next_event().map(|(at, _)| at << TICK_BITS)
+        self.next_event().map(|at| at << TICK_BITS)
     }
 
     /// The next element to look at until `now`. It is taken out; whoever takes
     /// it arms it again if its deadline is later.
     pub(crate) fn pop(&mut self, elements: &mut Slab<Element>, now: u64) -> Option<u32> {
         loop {
-            let slot = self.heads[WORKING as usize];
-            if slot != NONE {
+            if let Some(slot) = self.working() {
                 self.disarm(elements, slot);
                 return Some(slot);
             }
             let here = self.current_bucket();
             if self.heads[here as usize] != NONE && self.current <= now {
                 self.current = NEVER;
-                self.work_off(elements, here);
+                self.work_off(elements, 0);
                 continue;
             }
-            let event = self.next_event().filter(|&(at, _)| at <= tick(now));
-            let Some((at, bucket)) = event else {
+            let Some(at) = self.next_event().filter(|&at| at <= tick(now)) else {
                 // An occupied current bucket ends with its tick only.
                 if self.heads[here as usize] == NONE {
                     self.clock = self.clock.max(tick(now));
@@ -215,20 +223,33 @@ impl Wheel {
             if self.heads[here as usize] != NONE {
                 // The clock leaves this bucket: all in it are due.
                 self.current = NEVER;
-                self.work_off(elements, here);
+                self.work_off(elements, 0);
                 continue;
             }
             self.clock = at;
             self.current = NEVER;
-            self.work_off(elements, bucket);
+            // Of each level that has a bucket that begins now.
+            for level in (0..LEVELS).take_while(|level| at.trailing_zeros() >= level * LEVEL_BITS) {
+                self.work_off(elements, level);
+            }
         }
     }
 
-    fn work_off(&mut self, elements: &mut Slab<Element>, bucket: u32) {
+    /// An element of the lists that are being worked off.
+    fn working(&self) -> Option<u32> {
+        self.heads[WORKING as usize..].iter().copied().find(|&slot| slot != NONE)
+    }
+
+    /// Takes all of the current bucket of a level into the list that is being
+    /// worked off.
+    fn work_off(&mut self, elements: &mut Slab<Element>, level: u32) {
+        let bucket = level * BUCKETS + digit(self.clock >> (level * LEVEL_BITS));
         let first = core::mem::replace(&mut self.heads[bucket as usize], NONE);
-        self.mark_empty(bucket);
-        self.heads[WORKING as usize] = first;
-        elements[first].earlier = FIRST_OF | WORKING;
+        if first != NONE {
+            self.mark_empty(bucket);
+            self.heads[(WORKING + level) as usize] = first;
+            elements[first].earlier = FIRST_OF | (WORKING + level);
+        }
     }
 
     /// Checks that each element is armed where it is found in time; returns
@@ -259,7 +280,7 @@ impl Wheel {
         let shift = level * LEVEL_BITS;
         let first = (self.clock >> shift) + u64::from(level > 0);
         let turns = u64::from(bucket % BUCKETS).wrapping_sub(first) % u64::from(BUCKETS);
-        let opens = if bucket == WORKING { 0 } else { (first + turns) << shift };
+        let opens = if bucket >= WORKING { 0 } else { (first + turns) << shift };
         let (mut len, mut earlier, mut at) = (0, FIRST_OF | bucket, self.heads[bucket as usize]);
         while at != NONE {
             let element = &elements[at];
@@ -315,6 +336,31 @@ mod tests {
             wheel.assert_invariants(&elements);
         }
         assert!(left.is_empty());
+    }
+
+    #[test]
+    fn buckets_of_two_levels_that_begin_together_are_both_found() {
+        let tick = |ticks: u64| ticks << TICK_BITS;
+        // Far away when they are armed, and one that moves the clock.
+        let (mut wheel, mut elements) = armed(&[tick(8192), tick(1 << 24), tick(5000)]);
+        let pop = |wheel: &mut Wheel, elements: &mut Slab<Element>, now| {
+            let slot = wheel.pop(elements, now)?;
+            if elements[slot].deadline() > now {
+                wheel.arm(elements, now, slot);
+            }
+            Some(slot)
+        };
+        while pop(&mut wheel, &mut elements, tick(5000)).is_some() {}
+        // Near, for the same tick.
+        let near = elements.take();
+        elements[near] = Element::new(1, 1, 0, 0);
+        elements[near].life_end = tick(8192);
+        wheel.arm(&mut elements, tick(5000), near);
+        let due = std::iter::from_fn(|| pop(&mut wheel, &mut elements, tick(8192)));
+        let mut found: Vec<u32> = due.collect();
+        found.sort_unstable();
+        assert_eq!(found, [0, near]);
+        wheel.assert_invariants(&elements);
     }
 
     #[test]

@@ -322,6 +322,11 @@ impl Model {
         }
     }
 
+    /// Whether one registrar answers, not a group.
+    pub(crate) const fn is_alone(&self) -> bool {
+        self.rules.alone
+    }
+
     /// The value an element is registered with.
     pub(crate) fn value(&self, element: u32) -> u32 {
         self.elements[element as usize].value

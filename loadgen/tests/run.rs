@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rserpool_loadgen::report::{Report, Verdict};
-use rserpool_registrar::{AsapAddress, Options, Running, start};
+use rserpool_registrar::{Announce, AsapAddress, Options, Running, start};
 
 /// Longer than any of these runs may take, on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,7 +86,12 @@ fn told(output: &Output) -> (i32, String, String) {
 /// A registrar in this process.
 fn registrar() -> (Running, String) {
     let free = AsapAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
-    let options = Options { asap: vec![free], shards: Some(2), ..Options::default() };
+    let options = Options {
+        asap: vec![free],
+        announce: vec![Announce::Off],
+        shards: Some(2),
+        ..Options::default()
+    };
     let running = start(&options).expect("a registrar");
     let target = format!("tcp://{}", running.asap_tcp()[0]);
     (running, target)
@@ -358,4 +363,129 @@ fn messages_that_make_no_sense_are_counted_and_do_no_harm() {
     assert_eq!(code, 1, "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     assert!(out.report().checks.errors > 1000, "{:?}", out.report().checks);
+}
+
+#[test]
+fn every_workload_is_right_and_has_its_findings() {
+    for (workload, options, findings) in [
+        ("huge-pool", &["--elements", "900", "--items", "1,5"][..], 0),
+        ("tiny-pools", &["--elements", "600"], 0),
+        ("churn-storm", &["--elements", "600", "--churn", "200"], 0),
+        ("flash-crowd", &["--elements", "600", "--rate", "200"], 4),
+        ("mass-failure", &["--elements", "600"], 4),
+        ("re-registration", &["--elements", "600", "--reregister-every", "1"], 0),
+    ] {
+        let out = Out::new(workload);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-loadgen"));
+        command.args(["--workload", workload, "--duration", "3", "--connections", "8"]);
+        if workload != "flash-crowd" {
+            command.args(["--rate", "500"]);
+        }
+        command.args(["--no-progress", "--out"]).arg(&out.0).args(options);
+        let (code, stdout, stderr) = told(&finish(spawn(command)));
+        assert_eq!(code, 0, "{workload}: {stdout}{stderr}");
+        let report = out.report();
+        assert_eq!(report.workload.name, workload);
+        assert_eq!(report.findings.len(), findings, "{stdout}");
+        let steady = &report.phases[1];
+        let count = |name: &str| {
+            let found = steady.operations.iter().find(|operation| operation.name == name);
+            found.map_or(0, |operation| operation.count)
+        };
+        match workload {
+            "flash-crowd" => assert!(count("resolve (crowd)") > 500, "{stdout}"),
+            "mass-failure" => {
+                assert_eq!(report.findings[0].value, Some(300.0), "{stdout}");
+                assert!(report.findings[3].value.is_some(), "they come back: {stdout}");
+                assert!(count("register") >= 300, "{stdout}");
+            }
+            "churn-storm" => assert!(count("deregister") > 200, "{stdout}"),
+            "re-registration" => assert!(count("re-register") > 600, "{stdout}"),
+            _ => assert!(count("resolve 1") > 100, "{stdout}"),
+        }
+    }
+}
+
+#[test]
+fn a_registrar_on_this_host_is_measured_without_being_asked_to() {
+    let out = Out::new("measured");
+    let (registrar, target) = registrar();
+    let (code, stdout, _) = run(&out, &["--target", &target, "--no-progress"]);
+    assert_eq!(code, 0, "{stdout}");
+    assert_eq!(out.report().registrar.pids, [std::process::id()]);
+    assert!(stdout.contains("measured on this host"), "{stdout}");
+    registrar.stop().unwrap();
+}
+
+#[test]
+fn two_reports_are_compared_and_the_exit_status_tells() {
+    let (a, b) = (Out::new("before"), Out::new("after"));
+    for out in [&a, &b] {
+        let (code, stdout, stderr) = run(out, &["--no-progress"]);
+        assert_eq!(code, 0, "{stdout}{stderr}");
+    }
+    let compare = |before: &Path, after: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-loadgen"));
+        command.arg("compare").arg(before).arg(after).args(["--tolerance", "100"]);
+        told(&finish(spawn(command)))
+    };
+    let json = |out: &Out| out.0.join("report.json");
+    let (code, stdout, stderr) = compare(&json(&a), &json(&a));
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(stdout.contains("registrations/s") && stdout.contains("same"), "{stdout}");
+    // One that is much worse in one figure.
+    let mut worse = b.report();
+    for second in &mut worse.series {
+        for operation in &mut second.operations {
+            operation.latency_us.p50 *= 1000.0;
+        }
+    }
+    fs::write(json(&b), serde_json::to_string(&worse).unwrap()).unwrap();
+    let (code, stdout, _) = compare(&json(&a), &json(&b));
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stdout.contains("WORSE"), "{stdout}");
+    // One of another load, and one that is none.
+    worse.workload.elements += 1;
+    fs::write(json(&b), serde_json::to_string(&worse).unwrap()).unwrap();
+    let (code, _, stderr) = compare(&json(&a), &json(&b));
+    assert!(code == 2 && stderr.contains("elements 1000 and 1001"), "{stderr}");
+    let (code, _, stderr) = compare(&json(&a), &a.0.join("report.html"));
+    assert!(code == 2 && stderr.contains("report.html"), "{stderr}");
+}
+
+#[test]
+fn a_run_over_sctp_in_udp_is_right_for_every_registration_and_selection() {
+    let out = Out::new("sctp-udp");
+    let (code, stdout, stderr) = run(&out, &["--transport", "sctp-udp", "--no-progress"]);
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    let report = out.report();
+    assert_eq!((report.registrar.transport.as_str(), report.checks.errors), ("sctp-udp", 0));
+    assert!(report.registrar.target.starts_with("sctp-udp://127.0.0.1:"), "{stdout}");
+    assert_eq!(report.phases[0].operations[0].count, 1000);
+    assert!(report.selections.resolutions > 100, "{stdout}");
+}
+
+#[test]
+fn a_mass_failure_over_sctp_in_udp_is_noticed_and_overcome() {
+    let out = Out::new("sctp-failure");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-loadgen"));
+    command.args(["--workload", "mass-failure", "--transport", "sctp-udp", "--elements", "600"]);
+    command.args(["--duration", "3", "--connections", "8", "--rate", "500", "--clients", "2"]);
+    command.args(["--no-progress", "--out"]).arg(&out.0);
+    let (code, stdout, stderr) = told(&finish(spawn(command)));
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let report = out.report();
+    assert!(report.findings[0].value.is_some_and(|elements| elements > 100.0), "{stdout}");
+    assert!(report.findings[3].value.is_some(), "{stdout}");
+}
+
+#[test]
+fn over_sctp_in_udp_nobody_to_answer_is_told_as_soon() {
+    let out = Out::new("sctp-nobody");
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = format!("sctp-udp://{}", socket.local_addr().unwrap());
+    let (code, stdout, stderr) = run(&out, &["--target", &target]);
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    assert!(stderr.contains(&target) && stderr.contains("nobody answers within 5 s"), "{stderr}");
+    assert!(!out.0.exists(), "nothing was measured");
 }

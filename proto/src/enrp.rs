@@ -27,7 +27,7 @@ mod stats;
 mod table;
 mod takeover;
 
-pub use config::{Admission, Arbitration, Config, Target};
+pub use config::{Admission, Arbitration, Config, Suggestions, Target};
 pub(crate) use exchange::{Apply, Digests, News, Order, Source, has_bucket};
 pub(crate) use group::HOMES_MAX;
 pub use group::{Group, Output, Phase};

@@ -275,6 +275,17 @@ impl Cluster {
         true
     }
 
+    /// Whether a node that is gone comes back as who it was.
+    pub(crate) fn set_identity(&mut self, node: NodeId, identity: Identity) {
+        for (_, fault) in &mut self.faults.active {
+            if let Fault::Gone(other, _, kept) = fault
+                && *other == node
+            {
+                *kept = identity;
+            }
+        }
+    }
+
     /// A fault ends that began.
     pub(crate) fn end_fault(&mut self, wanted: impl Fn(Fault) -> bool) -> bool {
         let active = &mut self.faults.active;

@@ -158,10 +158,16 @@ impl Model {
     }
 
     /// A registrar takes this ASAP message from its association.
-    pub(crate) fn heard_asap(&mut self, registrar: usize, local: Timestamp, message: &[u8]) {
+    pub(crate) fn heard_asap(
+        &mut self,
+        registrar: usize,
+        local: Timestamp,
+        message: &[u8],
+        called: bool,
+    ) {
         let registers = match message.first() {
             Some(1) => true,
-            Some(8) => false,
+            Some(8) => called,
             _ => return,
         };
         let Some((handle, pe)) = peek_element(message) else { return };

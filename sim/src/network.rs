@@ -55,8 +55,6 @@ pub(crate) enum Happening {
     Connected { link: LinkId },
     /// Whole messages arrived.
     Arrived { link: LinkId, side: Side, bytes: Vec<u8> },
-    /// There is room to send again.
-    Writable { link: LinkId, side: Side },
     /// The link is gone, or never was there.
     Closed { link: LinkId, side: Side },
     /// A datagram arrived.
@@ -193,6 +191,11 @@ impl Network {
     /// Whether both ends of a link are there.
     pub(crate) fn is_open(&self, id: LinkId) -> bool {
         self.link(id).is_some_and(|link| link.is_open(Side::From) && link.is_open(Side::To))
+    }
+
+    /// Whether an end of a link is there.
+    pub(crate) fn is_up(&self, id: LinkId, side: Side) -> bool {
+        self.link(id).is_some_and(|link| link.is_open(side))
     }
 
     /// Begins to connect. [`Happening::Connected`] or [`Happening::Closed`]

@@ -1,27 +1,38 @@
 //! A registrar: the shards of the product, the mesh between them, and the
 //! host that carries bytes between them and the network.
 
+mod group;
 mod spoil;
 
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, VecDeque};
 
 use rserpool_codec::LengthForm;
 use rserpool_codec::asap::Message;
 use rserpool_engine::{
-    AssociationId, Handlespace, PeId, PoolHandle, RegistrarId, ShardId, ShardMap,
+    AssociationId, Handlespace, PeId, PoolHandle, RegistrarId, ShardId, ShardMap, TransportKind,
 };
+use rserpool_proto::enrp;
 use rserpool_proto::registrar::{Config, Loopback, Output, Peer, Shard};
 
 use crate::cluster::Cx;
 use crate::messages::Messages;
+use crate::model::ElementNo;
 use crate::network::{Alarm, Health, LinkId, Micros, NodeId, Side};
 use crate::rule::Rule;
+use crate::settings::SECOND;
 use crate::trace::trace;
 
+use group::Wire;
+pub(crate) use group::{address, node_at};
 use spoil::Spoiler;
 
 /// Batches under way between two shards; the host leaves more where they are.
 const BATCHES_MAX: usize = 4;
+/// The port pool elements' hosts take ASAP at.
+const CLIENT_PORT: u16 = 40_000;
+/// Alarms within 10 ms that are too many.
+const WAKES_MAX: u32 = 2_000;
 /// Pool elements that time-outs are handled for at once.
 const BUDGET: usize = 8;
 
@@ -30,6 +41,8 @@ const BUDGET: usize = 8;
 struct Client {
     shard: usize,
     association: AssociationId,
+    /// `From`: this registrar called it.
+    side: Side,
     /// Whole messages that the shard does not want yet.
     unfed: Vec<u8>,
     spoiler: Spoiler,
@@ -53,11 +66,23 @@ pub(crate) struct Registrar {
     mesh_delay: Micros,
     clients: BTreeMap<LinkId, Client>,
     links: BTreeMap<AssociationId, LinkId>,
+    /// Associations with other registrars.
+    wires: BTreeMap<LinkId, Wire>,
+    wire_links: BTreeMap<enrp::LinkId, LinkId>,
+    /// Registrars it is told of.
+    mentors: Vec<NodeId>,
+    /// It takes pool elements and pool users.
+    pub(crate) serving: bool,
+    /// When it started last.
+    pub(crate) started: Micros,
     /// When the last association went.
     pub(crate) closed_last: Micros,
     alarm: Option<Micros>,
-    /// Restarts so far.
-    lives: u64,
+    /// Alarms in a short time; too many and it does nothing else.
+    wakes: u32,
+    busy_since: Micros,
+    /// Elements it took over, if a rule about them is broken.
+    moved: Vec<PeId>,
 }
 
 impl Registrar {
@@ -79,7 +104,7 @@ impl Registrar {
             node,
             index,
             name: format!("R{}", index + 1),
-            id: draw_id(cx),
+            id: draw_id(cx, index),
             config,
             shards: Vec::new(),
             stalled: Vec::new(),
@@ -88,9 +113,16 @@ impl Registrar {
             mesh_delay,
             clients: BTreeMap::new(),
             links: BTreeMap::new(),
+            wires: BTreeMap::new(),
+            wire_links: BTreeMap::new(),
+            mentors: cx.settings.mentors_of(index).map(|it| cx.registrar_node(it)).collect(),
+            serving: false,
+            started: 0,
             closed_last: 0,
             alarm: None,
-            lives: 0,
+            wakes: 0,
+            busy_since: 0,
+            moved: Vec::new(),
         };
         registrar.start(cx);
         registrar
@@ -114,16 +146,14 @@ impl Registrar {
         self.stalled = vec![false; usize::from(count)];
         self.mesh = (0..count * count).map(|_| VecDeque::new()).collect();
         trace!(cx, "{} starts as {} with {count} shards", self.name, self.id);
+        self.serving = false;
+        self.started = cx.net.now();
+        self.join(cx);
     }
 
     /// The handlespaces of its shards.
     pub(crate) fn spaces(&self) -> impl Iterator<Item = &Handlespace> {
         self.shards.iter().map(Shard::handlespace)
-    }
-
-    /// Its configuration.
-    pub(crate) const fn config(&self) -> &Config {
-        &self.config
     }
 
     /// Whether an association is open.
@@ -138,19 +168,48 @@ impl Registrar {
 
     /// Somebody connects.
     pub(crate) fn accept(&mut self, cx: &mut Cx, link: LinkId) {
+        let from = cx.net.node_at(link, Side::From);
+        if from.index() < cx.settings.registrars {
+            return self.accept_wire(cx, link, from);
+        }
+        if !self.serving {
+            return cx.net.abort(link, Side::To);
+        }
         let shard = cx.chance.index(self.shards.len());
-        let peer = cx.net.node_at(link, Side::From);
-        let address = [10, 0, 0, peer.0.to_le_bytes()[0]];
-        let address = core::net::SocketAddr::from((address, 40_000));
-        let transport = rserpool_engine::TransportKind::Tcp;
+        let address = SocketAddr::new(address(from), CLIENT_PORT);
+        // Who uses TCP cannot be called by a registrar.
+        let transport =
+            if cx.settings.uses_sctp(from) { TransportKind::Sctp } else { TransportKind::Tcp };
         let local = cx.local(self.node);
         let Some(shards) = self.shards.get_mut(shard) else { return };
         let Some(association) = shards.open(local, Peer { address, transport }) else {
             return cx.net.abort(link, Side::To);
         };
+        self.add_client(link, shard, association, Side::To);
+    }
+
+    fn add_client(&mut self, link: LinkId, shard: usize, association: AssociationId, side: Side) {
         let (unfed, spoiler) = (Vec::new(), Spoiler::default());
-        self.clients.insert(link, Client { shard, association, unfed, spoiler });
+        self.clients.insert(link, Client { shard, association, side, unfed, spoiler });
         self.links.insert(association, link);
+    }
+
+    /// Calls a pool element.
+    fn call(&mut self, cx: &mut Cx, at: usize, association: AssociationId) {
+        let Some(shard) = self.shards.get_mut(at) else { return };
+        let node = shard.peer(association).and_then(|peer| node_at(peer.address.ip()));
+        let Some(node) = node else { return };
+        let link = cx.net.connect(self.node, node);
+        self.add_client(link, at, association, Side::From);
+    }
+
+    /// The connection it asked for is there.
+    pub(crate) fn connected_by(&mut self, cx: &mut Cx, link: LinkId) {
+        if let Some(client) = self.clients.get(&link) {
+            let (shard, association) = (client.shard, client.association);
+            self.flush(cx, shard, association);
+        }
+        self.wire_connected(cx, link);
     }
 
     /// Messages arrived.
@@ -159,6 +218,8 @@ impl Registrar {
             client.unfed.extend_from_slice(&bytes);
             self.feed(cx, link);
             self.turn(cx);
+        } else {
+            self.wire_arrived(cx, link, &bytes);
         }
         cx.net.recycle(bytes);
     }
@@ -167,7 +228,7 @@ impl Registrar {
     fn feed(&mut self, cx: &mut Cx, link: LinkId) {
         let local = cx.local(self.node);
         let Some(client) = self.clients.get_mut(&link) else { return };
-        let (at, association) = (client.shard, client.association);
+        let (at, association, side) = (client.shard, client.association, client.side);
         if self.stalled.get(at) == Some(&true) {
             return;
         }
@@ -179,7 +240,8 @@ impl Registrar {
                 break;
             }
             fed += message.len();
-            cx.model.heard_asap(self.index, local, message);
+            // An element that answers a call has its registration back.
+            cx.model.heard_asap(self.index, local, message, side == Side::From);
             if cx.broken.is_some() {
                 self.feed_spoiled(cx, link, message);
             } else {
@@ -194,6 +256,9 @@ impl Registrar {
 
     /// The link is gone.
     pub(crate) fn closed(&mut self, cx: &mut Cx, link: LinkId) {
+        if self.wire_closed(cx, link) {
+            return;
+        }
         let local = cx.local(self.node);
         let Some(client) = self.clients.remove(&link) else { return };
         self.links.remove(&client.association);
@@ -213,13 +278,34 @@ impl Registrar {
             let (shard, association) = (client.shard, client.association);
             self.flush(cx, shard, association);
         }
+        if let Some(wire) = self.wires.get(&link) {
+            let wire = wire.link;
+            self.flush_wire(cx, wire);
+        }
         self.turn(cx);
     }
 
-    /// An alarm rang.
+    /// An alarm rang; one that was set before a later one means nothing.
+    pub(crate) fn ring(&mut self, cx: &mut Cx) {
+        if self.alarm.is_some_and(|alarm| alarm <= cx.net.now()) {
+            self.wake(cx);
+        }
+    }
+
+    /// Does what is due.
     pub(crate) fn wake(&mut self, cx: &mut Cx) {
         let local = cx.local(self.node);
         self.alarm = None;
+        let now = cx.net.now();
+        if now > self.busy_since + SECOND / 100 {
+            (self.busy_since, self.wakes) = (now, 0);
+        }
+        self.wakes += 1;
+        if self.wakes > WAKES_MAX {
+            let due: Vec<_> = self.shards.iter().map(Shard::next_timeout).collect();
+            let name = &self.name;
+            cx.model.fail(|| format!("{name} is never done: at {local:?}, due are {due:?}"));
+        }
         for (shard, stalled) in self.shards.iter_mut().zip(&self.stalled) {
             if !stalled && shard.next_timeout().is_some_and(|next| next <= local) {
                 shard.handle_timeout(local, BUDGET);
@@ -261,13 +347,16 @@ impl Registrar {
                     Output::Send(association) => self.flush(cx, at, association),
                     Output::Close(association, reason) => {
                         trace!(cx, "{} closes {association:?}: {reason:?}", self.name);
-                        if let Some(link) = self.links.remove(&association) {
-                            self.clients.remove(&link);
+                        if let Some(link) = self.links.remove(&association)
+                            && let Some(client) = self.clients.remove(&link)
+                        {
                             self.closed_last = cx.net.now();
-                            cx.net.abort(link, Side::To);
+                            cx.net.abort(link, client.side);
                         }
                     }
                     Output::Mesh(to) => self.flush_mesh(cx, at, to),
+                    Output::Connect(association) => self.call(cx, at, association),
+                    Output::Group(output) => self.group_output(cx, output),
                     Output::Resume(association) => {
                         if let Some(&link) = self.links.get(&association) {
                             self.feed(cx, link);
@@ -289,8 +378,12 @@ impl Registrar {
             }
             return;
         };
+        let Some(side) = self.clients.get(&link).map(|client| client.side) else { return };
         let Some(shard) = self.shards.get_mut(at) else { return };
-        if shard.output_pending(association) == 0 || !cx.net.has_room(link, Side::To) {
+        if shard.output_pending(association) == 0
+            || !cx.net.is_up(link, side)
+            || !cx.net.has_room(link, side)
+        {
             return;
         }
         let mut bytes = cx.net.buffer();
@@ -300,7 +393,7 @@ impl Registrar {
         {
             bytes = client.spoiler.spoil(cx.broken, &mut cx.chance, &bytes);
         }
-        cx.net.send(link, Side::To, bytes);
+        cx.net.send(link, side, bytes);
     }
 
     /// Hands a batch to another shard, if the way is free.
@@ -364,6 +457,10 @@ impl Registrar {
         for link in links {
             self.feed(cx, link);
         }
+        let links: Vec<_> = self.wires.keys().copied().collect();
+        for link in links {
+            self.feed_wire(cx, link);
+        }
         self.wake(cx);
     }
 
@@ -371,6 +468,9 @@ impl Registrar {
     pub(crate) fn died(&mut self, cx: &mut Cx) {
         self.clients.clear();
         self.links.clear();
+        self.wires.clear();
+        self.wire_links.clear();
+        self.serving = false;
         self.shards.clear();
         self.stalled.clear();
         self.mesh.clear();
@@ -380,11 +480,11 @@ impl Registrar {
 
     /// It starts again, with its identifier or another.
     pub(crate) fn restart(&mut self, cx: &mut Cx, new_id: bool) {
-        self.lives += 1;
         if new_id {
-            self.id = draw_id(cx);
+            self.id = draw_id(cx, self.index + 100);
         }
         self.start(cx);
+        self.turn(cx);
     }
 
     /// Resolves a pool handle several times at this moment, over an
@@ -399,10 +499,8 @@ impl Registrar {
         let local = cx.local(self.node);
         let home = usize::from(self.config.map.shard_of(handle).0);
         let Some(shard) = self.shards.get_mut(home) else { return Vec::new() };
-        let peer = Peer {
-            address: core::net::SocketAddr::from(([10, 0, 0, 1], 1)),
-            transport: rserpool_engine::TransportKind::Tcp,
-        };
+        let peer =
+            Peer { address: SocketAddr::from(([10, 0, 0, 1], 1)), transport: TransportKind::Tcp };
         let Some(association) = shard.open(local, peer) else { return Vec::new() };
         let mut bytes = cx.net.buffer();
         let request = Message::HandleResolution { handle, subscribe: false, items: Some(items) };
@@ -425,6 +523,34 @@ impl Registrar {
         cx.net.recycle(bytes);
         self.set_alarm(cx);
         answers
+    }
+
+    /// The same once, for a pool by its number.
+    pub(crate) fn resolve_pool(&mut self, cx: &mut Cx, pool: usize, items: u32) -> Vec<PeId> {
+        let Some(name) = cx.model.pools.get(pool).map(|pool| pool.name.clone()) else {
+            return Vec::new();
+        };
+        let found = self.resolve_now(cx, PoolHandle::new(name.as_bytes()), items, 1);
+        found.into_iter().flatten().collect()
+    }
+
+    /// So many pool users report an element as unreachable.
+    pub(crate) fn report(&mut self, cx: &mut Cx, number: ElementNo, times: usize) {
+        let local = cx.local(self.node);
+        let Some(known) = cx.model.get(number) else { return };
+        let Some(pool) = cx.model.pool_of(number) else { return };
+        let handle = PoolHandle::new(pool.name.as_bytes());
+        let mut bytes = Vec::new();
+        let _ = Message::Unreachable { handle, pe: known.pe }.emit(&mut bytes, LengthForm::Rfc);
+        let at = usize::from(self.config.map.shard_of(handle).0);
+        let Some(shard) = self.shards.get_mut(at) else { return };
+        let peer =
+            Peer { address: SocketAddr::from(([10, 0, 0, 1], 1)), transport: TransportKind::Tcp };
+        for association in (0..times).filter_map(|_| shard.open(local, peer)).collect::<Vec<_>>() {
+            shard.receive(local, association, &bytes);
+            shard.close(local, association);
+        }
+        self.turn(cx);
     }
 
     /// Fails if something grew beyond its bound, or an invariant is broken.
@@ -450,6 +576,11 @@ impl Registrar {
     }
 }
 
-fn draw_id(cx: &mut Cx) -> RegistrarId {
+/// An identifier; its number if registrars are numbered.
+fn draw_id(cx: &mut Cx, index: usize) -> RegistrarId {
+    let number = u32::try_from(index + 1).unwrap_or(1);
+    if cx.settings.numbered {
+        return RegistrarId::new(number);
+    }
     RegistrarId::new(u32::try_from(cx.chance.between(1, u32::MAX.into())).unwrap_or(1))
 }

@@ -28,11 +28,19 @@ pub enum Rule {
     LostBatch,
     /// Anybody may deregister an element.
     ProxyDeregistration,
+    /// A peer's delete counts, whoever the element's home is.
+    UnownedDelete,
+    /// Some handle updates do not arrive.
+    LostHandleUpdate,
+    /// The PE checksum leaves out elements that were taken over.
+    StaleChecksum,
+    /// Registrars yield every takeover to each other.
+    EndlessTakeover,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::ForgottenExpiry,
         Self::ForgottenKeepAlive,
         Self::KeptAssociation,
@@ -44,6 +52,10 @@ impl Rule {
         Self::DroppedAnswer,
         Self::LostBatch,
         Self::ProxyDeregistration,
+        Self::UnownedDelete,
+        Self::LostHandleUpdate,
+        Self::StaleChecksum,
+        Self::EndlessTakeover,
     ];
 
     /// Its name on the command line.
@@ -61,6 +73,10 @@ impl Rule {
             Self::DroppedAnswer => "dropped-answer",
             Self::LostBatch => "lost-batch",
             Self::ProxyDeregistration => "proxy-deregistration",
+            Self::UnownedDelete => "unowned-delete",
+            Self::LostHandleUpdate => "lost-handle-update",
+            Self::StaleChecksum => "stale-checksum",
+            Self::EndlessTakeover => "endless-takeover",
         }
     }
 

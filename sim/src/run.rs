@@ -52,6 +52,16 @@ pub struct Summary {
     pub trace: Vec<String>,
 }
 
+impl Summary {
+    /// Adds the counts of another run.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.faults += other.faults;
+        self.connections += other.connections;
+        self.checks += other.checks;
+    }
+}
+
 /// Something was wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -91,11 +101,7 @@ fn run_once(seed: u64, options: &Options, keep: Keep) -> Result<Summary, Failure
     let end = micros(options.time);
     // An assertion of the product that does not hold is a failure like others.
     let ran = catch_unwind(AssertUnwindSafe(|| play(&mut cluster, end)));
-    let panicked = ran.err().map(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        format!("panic: {}", text.unwrap_or("without a message"))
-    });
+    let panicked = ran.err().map(|panic| panic_text(panic.as_ref()));
     let at = Duration::from_micros(cluster.cx.net.now());
     let what = panicked.or_else(|| cluster.cx.model.failure.take());
     let (faults, events) = (cluster.faults.total, cluster.events);
@@ -118,12 +124,23 @@ fn play(cluster: &mut Cluster, end: Micros) {
         cluster.unleash();
         cluster.run(now + storm);
         cluster.heal();
+        // All have told their checksums thrice in the end.
+        let last = 4 * micros(cluster.cx.settings.group.heartbeat);
+        cluster.run(now + storm + healing - last);
+        let before = checks::mismatches(cluster);
         cluster.run(now + storm + healing);
         if cluster.cx.model.failure.is_none() {
-            checks::check_healed(cluster);
+            checks::check_healed(cluster, &before);
         }
         if cluster.cx.net.now() + healing + 10 * SECOND > end {
             return;
         }
     }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn core::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("panic: {}", text.unwrap_or("without a message"))
 }

@@ -3,9 +3,10 @@
 use core::time::Duration;
 
 use rserpool_engine::{Policy, PolicyKind, RegistrationLife};
+use rserpool_proto::enrp;
 
 use crate::chance::Chance;
-use crate::network::{Micros, Weather};
+use crate::network::{Micros, NodeId, Weather};
 
 /// The policies that have a wire format.
 const KINDS: [PolicyKind; 16] = [
@@ -47,6 +48,10 @@ pub(crate) struct StationSettings {
     pub(crate) first: Option<usize>,
     /// T4, if it is shorter than what the life allows.
     pub(crate) interval: Option<Duration>,
+    /// Whether registrars can call it: it uses SCTP.
+    pub(crate) callable: bool,
+    /// Whether it looks for another registrar by itself.
+    pub(crate) hunts: bool,
 }
 
 /// What a run consists of.
@@ -55,8 +60,16 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     pub(crate) registrars: usize,
     pub(crate) shards: u16,
-    /// Whether the registrars are one group that speaks ENRP.
-    pub(crate) group: bool,
+    /// How the registrars are a group.
+    pub(crate) group: enrp::Config,
+    /// When pool elements start.
+    pub(crate) element_start: Micros,
+    /// Whether the identifiers of registrars are their numbers.
+    pub(crate) numbered: bool,
+    /// Whether datagrams reach the other registrars.
+    pub(crate) multicast: bool,
+    /// Whether each registrar is told of all others, or of the next only.
+    pub(crate) all_mentors: bool,
     pub(crate) pools: Vec<PoolSettings>,
     pub(crate) stations: Vec<StationSettings>,
     pub(crate) users: usize,
@@ -81,12 +94,16 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// A quiet group on a fast network, for scenarios.
-    pub(crate) const fn quiet(seed: u64) -> Self {
+    pub(crate) fn quiet(seed: u64) -> Self {
         Self {
             seed,
             registrars: 1,
             shards: 1,
-            group: true,
+            group: enrp::Config::default(),
+            element_start: 6 * SECOND,
+            numbered: true,
+            multicast: true,
+            all_mentors: true,
             pools: Vec::new(),
             stations: Vec::new(),
             users: 0,
@@ -120,7 +137,9 @@ impl Settings {
         let stations = (0..=chance.index(7))
             .map(|_| {
                 let life = Duration::from_secs(chance.between(6, longest));
-                let endless = pulse && chance.one_in(10);
+                let callable = chance.one_in(2);
+                // Nobody could find out that one that cannot be called is gone.
+                let endless = pulse && callable && chance.one_in(8);
                 StationSettings {
                     elements: (0..=chance.index(4)).map(|_| chance.index(pools.len())).collect(),
                     life: if endless {
@@ -129,6 +148,8 @@ impl Settings {
                         RegistrationLife::For(life)
                     },
                     first: None,
+                    callable,
+                    hunts: true,
                     interval: (endless || chance.one_in(3))
                         .then(|| Duration::from_secs(chance.between(2, 10))),
                 }
@@ -140,7 +161,11 @@ impl Settings {
             seed,
             registrars,
             shards: [1, 1, 2, 3, 4][chance.index(5)],
-            group: true,
+            group: draw_group(&mut chance),
+            element_start: 0,
+            numbered: false,
+            multicast: chance.one_in(2),
+            all_mentors: chance.one_in(2),
             pools,
             stations,
             users: chance.index(5),
@@ -163,6 +188,19 @@ impl Settings {
         }
     }
 
+    /// The registrars that one is told of.
+    pub(crate) fn mentors_of(&self, registrar: usize) -> impl Iterator<Item = usize> + use<> {
+        let (count, all) = (self.registrars, self.all_mentors);
+        let next = (registrar + 1) % count;
+        (0..count).filter(move |&other| other != registrar && (all || other == next))
+    }
+
+    /// Whether the associations of a node are over SCTP.
+    pub(crate) fn uses_sctp(&self, node: NodeId) -> bool {
+        let station = node.index().checked_sub(self.registrars);
+        station.and_then(|it| self.stations.get(it)).is_some_and(|station| station.callable)
+    }
+
     /// The longest finite registration life.
     pub(crate) fn longest_life(&self) -> Micros {
         let lives = self.stations.iter().filter_map(|station| match station.life {
@@ -178,7 +216,24 @@ impl Settings {
         let silence = micros(self.keep_alive_interval) * 5 / 4 + micros(self.keep_alive_timeout);
         let (_, patience) = self.patience;
         let hunt = micros(self.request_timeout) + 10 * SECOND;
-        self.longest_life().max(silence) * 51 / 50 + hunt + patience / 4
+        let takeover = micros(self.group.last_heard) + 2 * micros(self.group.no_response);
+        self.longest_life().max(silence) * 51 / 50 + hunt + patience / 4 + takeover
+    }
+}
+
+/// How a group is.
+fn draw_group(chance: &mut Chance) -> enrp::Config {
+    let heartbeat = Duration::from_millis(chance.between(600, 2400));
+    enrp::Config {
+        heartbeat,
+        last_heard: heartbeat * 2 + Duration::from_millis(chance.between(200, 2000)),
+        no_response: Duration::from_millis(chance.between(1000, 2000)),
+        takeover_patience: Duration::from_millis(chance.between(200, 1000)),
+        startup: Duration::from_secs(chance.between(2, 5)),
+        audit_pause: Duration::from_millis(chance.between(300, 1000)),
+        page_bytes: [200, 1000, 16 << 10][chance.index(3)],
+        window: [1, 2, 8][chance.index(3)],
+        ..enrp::Config::default()
     }
 }
 

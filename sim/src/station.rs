@@ -15,6 +15,9 @@ use crate::network::{LinkId, Micros, NodeId, Side};
 use crate::settings::{SECOND, StationSettings, draw_policy, micros};
 use crate::trace::trace;
 
+/// Calls of registrars it keeps.
+const CALLS_MAX: usize = 8;
+
 /// Where its association stands.
 #[derive(Debug)]
 enum Link {
@@ -51,6 +54,8 @@ pub(crate) struct Station {
     known: VecDeque<usize>,
     link: Link,
     members: Vec<Member>,
+    /// Associations that registrars opened to call its elements.
+    calls: Vec<(LinkId, Conversation)>,
     /// Failed attempts since it last was registered.
     attempts: u32,
     /// When its earliest alarm rings.
@@ -72,8 +77,9 @@ impl Station {
             request_timeout: cx.settings.request_timeout,
             churn: cx.settings.churn,
             known,
-            link: Link::Waits(cx.chance.below(SECOND / 2)),
+            link: Link::Waits(cx.settings.element_start + cx.chance.below(SECOND / 2)),
             members: Vec::new(),
+            calls: Vec::new(),
             attempts: 0,
             alarm: None,
         };
@@ -111,7 +117,7 @@ impl Station {
             reregistration_interval: self.settings.interval,
             ..element::Config::default()
         };
-        let address = [core::net::IpAddr::from([10, 0, 0, self.node.0.to_le_bytes()[0]])];
+        let address = [crate::registrar::address(self.node)];
         let transport = rserpool_codec::Transport::sctp(
             7000,
             rserpool_engine::ChannelUse::DataAndControl,
@@ -135,6 +141,13 @@ impl Station {
         }
     }
 
+    /// An alarm rang; one that was set before a later one means nothing.
+    pub(crate) fn ring(&mut self, cx: &mut Cx) {
+        if self.alarm.is_some_and(|alarm| alarm <= cx.net.now()) {
+            self.wake(cx);
+        }
+    }
+
     /// Does what is due, and sets the next alarm.
     pub(crate) fn wake(&mut self, cx: &mut Cx) {
         let now = cx.net.now();
@@ -152,7 +165,9 @@ impl Station {
 
     fn connect(&mut self, cx: &mut Cx) {
         let Some(registrar) = self.known.front().copied() else { return };
-        self.known.rotate_left(1);
+        if self.settings.hunts {
+            self.known.rotate_left(1);
+        }
         let link = cx.net.connect(self.node, cx.registrar_node(registrar));
         self.link = Link::Connecting(link, registrar);
     }
@@ -257,8 +272,52 @@ impl Station {
         self.link = Link::Up { link, registrar, side, conversation, ledger };
     }
 
+    /// A registrar opened an association.
+    pub(crate) fn called(&mut self, cx: &mut Cx, link: LinkId) {
+        if self.calls.len() >= CALLS_MAX {
+            let (oldest, _) = self.calls.remove(0);
+            cx.net.close(oldest, Side::To);
+        }
+        self.calls.push((link, Conversation::new(endpoint::Config::default())));
+    }
+
+    /// A registrar that took over called. Its elements go with it.
+    fn call_arrived(&mut self, cx: &mut Cx, at: usize, bytes: &[u8]) {
+        let local = cx.local(self.node);
+        let mut moves = false;
+        let Some((link, conversation)) = self.calls.get_mut(at) else { return };
+        let link = *link;
+        for message in Messages(bytes) {
+            let event = conversation.receive(local, message);
+            trace!(cx, "{} <- a call: {event:?}", self.name);
+            for member in &mut self.members {
+                let progress = member.machine.receive(local, conversation, &event);
+                moves |= matches!(progress, Some(Progress::NewHome(_)));
+            }
+        }
+        if !conversation.output().is_empty() {
+            let mut bytes = cx.net.buffer();
+            core::mem::swap(&mut bytes, conversation.output());
+            cx.net.send(link, Side::To, bytes);
+        }
+        let registrar = cx.net.node_at(link, Side::From).index();
+        let is_there = self.connected().is_some_and(|(other, _)| other == registrar);
+        if moves && !is_there {
+            self.calls.remove(at);
+            let before = core::mem::replace(&mut self.link, Link::Waits(0));
+            self.up(cx, link, registrar, Side::To);
+            if let Link::Up { link, side, .. } = before {
+                cx.net.close(link, side);
+            } else if let Link::Connecting(link, _) = before {
+                cx.net.abort(link, Side::From);
+            }
+        }
+        self.settle(cx);
+    }
+
     /// The link is gone, or was never there.
     pub(crate) fn closed(&mut self, cx: &mut Cx, gone: LinkId) {
+        self.calls.retain(|(link, _)| *link != gone);
         match self.link {
             Link::Connecting(link, _) | Link::Up { link, .. } if link == gone => {}
             Link::Connecting(..) | Link::Up { .. } | Link::Waits(_) => return,
@@ -270,6 +329,9 @@ impl Station {
 
     /// Messages of the registrar arrived.
     pub(crate) fn arrived(&mut self, cx: &mut Cx, from: LinkId, bytes: &[u8]) {
+        if let Some(at) = self.calls.iter().position(|(link, _)| *link == from) {
+            return self.call_arrived(cx, at, bytes);
+        }
         let local = cx.local(self.node);
         for message in Messages(bytes) {
             let Link::Up { link, registrar, conversation, ledger, .. } = &mut self.link else {
@@ -290,6 +352,13 @@ impl Station {
                 }
                 if let Some(progress) = progress {
                     self.attempts = 0;
+                    if matches!(progress, Progress::NotDeregistered(_)) {
+                        // It is still there; it tries again some other time.
+                        set_wanted(cx, member.number, true);
+                        let before = conversation.output().len();
+                        let _ = member.machine.register(local, conversation);
+                        ledger.note_all(cx, conversation.output(), before, &[member.number]);
+                    }
                     note(cx, self.node, registrar, member.number, answered.as_ref(), &progress);
                 }
             }
@@ -335,6 +404,7 @@ impl Station {
             set_wanted(cx, member.number, false);
         }
         self.link = Link::Waits(Micros::MAX / 2);
+        self.calls.clear();
         self.alarm = None;
     }
 

@@ -12,8 +12,8 @@ struct Counts {
     own: u32,
     armed: u32,
     orders: crate::order::Counts,
-    /// Blocks of the arena of words, without those of the orders.
-    word_blocks: u32,
+    /// Small blocks and nodes of rosters.
+    rosters: (u32, u32),
     byte_blocks: u32,
 }
 
@@ -25,10 +25,7 @@ impl Handlespace {
     pub fn assert_invariants(&self) {
         self.by_handle
             .assert_invariants(|slot| self.hash_handle(self.pools[slot].handle(&self.bytes)));
-        self.by_pe.assert_invariants(|slot| {
-            let element = &self.elements[slot];
-            self.hash_pe(element.pool(), element.pe)
-        });
+        self.by_pe.assert_invariants(|slot| self.hash_of(slot));
         let mut counts = Counts::default();
         let mut pools = 0;
         for slot in 0..self.pools.end() {
@@ -41,8 +38,9 @@ impl Handlespace {
         assert_eq!(pools, self.by_handle.len(), "each pool is in the index");
         assert_eq!(counts.elements, self.elements.len(), "elements are counted");
         assert_eq!(counts.elements, self.by_pe.len(), "each element is in the index");
-        assert_eq!(counts.own, self.own_elements, "own elements are counted");
-        self.orders.assert_counts(counts.orders, counts.word_blocks);
+        assert_eq!(counts.own, self.homes.len_of(self.watch.own), "own elements are counted");
+        self.orders.assert_counts(counts.orders);
+        assert_eq!(counts.rosters, self.rosters.assert_invariants(), "rosters are accounted for");
         self.assert_zones();
         let bytes = self.bytes.assert_invariants();
         assert_eq!(counts.byte_blocks, bytes, "blocks of bytes are accounted for");
@@ -75,8 +73,9 @@ impl Handlespace {
     }
 
     fn assert_groups(&self) {
-        let (mut listed, mut sums) = (0, vec![PeChecksum::default(); self.elements.end() as usize]);
-        self.homes.assert_invariants(|group, slot| {
+        let (mut listed, mut sums) =
+            (0, vec![PeChecksum::default(); self.elements.end() as usize + 2]);
+        self.homes.assert_invariants(&self.elements, |group, slot| {
             assert_eq!(self.elements[slot].home(), group, "an element knows its home");
             let element = &self.elements[slot];
             let handle = self.pools[element.pool()].handle(&self.bytes);
@@ -89,7 +88,7 @@ impl Handlespace {
         }
         assert_eq!(listed, self.elements.len(), "each element has one home");
         let mut with_association = 0;
-        self.associations.assert_invariants(|group, slot| {
+        self.associations.assert_invariants(&self.elements, |group, slot| {
             assert_eq!(self.elements[slot].association(), Some(group), "it knows its association");
             with_association += 1;
         });
@@ -103,23 +102,20 @@ impl Handlespace {
         let handle = pool.handle(&self.bytes);
         assert_eq!(self.pool_slot(self.hash_handle(handle), handle), Some(slot), "it is found");
         let (mut members, mut linked) = (0, 0);
-        counts.word_blocks +=
-            pool.roster.assert_invariants(&self.orders.words, |number, member| {
-                let element = &self.elements[member];
-                assert!(element.is_there(), "a member is registered");
-                assert_eq!(
-                    (element.pool(), element.position()),
-                    (slot, number),
-                    "it knows its place"
-                );
-                let found = self.element_slot(self.hash_pe(slot, element.pe), slot, element.pe);
-                assert_eq!(found, Some(member), "it is found");
-                members += 1;
-                linked += u32::from(element.has(Flag::Linked));
-                counts.own += u32::from(self.is_own(element));
-                counts.armed += u32::from(element.has(Flag::Armed));
-                counts.byte_blocks += u32::from(element.record_len() > 0);
-            });
+        let (small, nodes) = pool.roster.assert_invariants(&self.rosters, |number, key| {
+            assert!(self.is_there(key), "a member is registered");
+            let (member, element) = (key.index, &self.elements[key.index]);
+            assert_eq!((element.pool(), element.position()), (slot, number), "it knows its place");
+            let found = self.element_slot(self.hash_of(member), handle, element.pe);
+            assert_eq!(found, Some(member), "it is found");
+            members += 1;
+            linked += u32::from(element.has(Flag::Linked));
+            counts.own += u32::from(self.is_own(element));
+            counts.armed += u32::from(element.has(Flag::Armed));
+            counts.byte_blocks += u32::from(element.is_apart());
+        });
+        counts.rosters.0 += small;
+        counts.rosters.1 += nodes;
         assert!(members > 0, "a pool goes with its last element");
         assert_eq!(members, pool.len, "a pool counts its elements");
         counts.elements += members;

@@ -111,11 +111,7 @@ impl<'a> ElementRef<'a> {
     /// The bytes kept with it.
     #[must_use]
     pub fn record(&self) -> &'a [u8] {
-        let element = self.record_of();
-        match element.record_len() {
-            0 => &[],
-            len => self.space.bytes.get(element.record, len),
-        }
+        self.record_of().record(&self.space.bytes)
     }
 }
 
@@ -123,8 +119,7 @@ impl Handlespace {
     pub(super) fn policy_of(&self, slot: u32) -> Policy {
         let element = &self.elements[slot];
         let kind = self.pools[element.pool()].policy.kind();
-        let delay =
-            if kind.rule().has_distance { self.delays[slot] } else { super::Delay::default() };
+        let delay = element.delay();
         // The field counts turns there.
         let is_count = kind == PolicyKind::WeightedRoundRobin;
         let degradation = if is_count { 0 } else { element.second };

@@ -85,9 +85,9 @@ impl<'a> PoolRef<'a> {
         let (space, roster) = (self.space, self.record().roster);
         let mut number = place;
         core::iter::from_fn(move || {
-            let (found, slot) = roster.next(&space.orders.words, number)?;
+            let (found, key) = roster.next(&space.rosters, number)?;
             number = found + 1;
-            Some((number, ElementRef::new(space, space.key(slot))))
+            Some((number, ElementRef::new(space, key)))
         })
     }
 }

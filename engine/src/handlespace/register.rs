@@ -1,7 +1,9 @@
 //! Registration, re-registration, removal, ownership.
 
-use super::{Delay, Handlespace};
-use crate::element::{Element, Flag, NEVER};
+use core::mem::discriminant;
+
+use super::{Handlespace, fold};
+use crate::element::{Delay, Element, Flag, NEVER};
 use crate::paged::SLOTS_MAX;
 use crate::pool::Pool;
 use crate::{
@@ -58,6 +60,20 @@ pub struct Registered {
     pub previous_home: Option<RegistrarId>,
 }
 
+#[inline]
+fn check_consistency(pool: &Pool, new: &Registration<'_>) -> Result<(), RegisterError> {
+    if discriminant(&pool.policy) != discriminant(&new.policy) {
+        return Err(RegisterError::InconsistentPolicy(pool.policy));
+    }
+    if pool.transport != new.transport {
+        return Err(RegisterError::InconsistentTransport(pool.transport));
+    }
+    if pool.channel_use != new.channel_use {
+        return Err(RegisterError::InconsistentChannelUse(pool.channel_use));
+    }
+    Ok(())
+}
+
 impl Handlespace {
     /// Registers or re-registers an element (RFC 5352, 3.1), or applies a
     /// peer's Handle Update. All attributes are replaced; the life starts anew,
@@ -70,28 +86,31 @@ impl Handlespace {
         now: Timestamp,
         registration: &Registration<'_>,
     ) -> Result<Registered, RegisterError> {
-        let Registration { handle, pe, home, .. } = *registration;
-        let name = handle.as_bytes();
-        if name.is_empty() || name.len() > usize::from(self.config.handle_bytes_max) {
-            return Err(RegisterError::InvalidHandle);
-        }
-        if pe.is_none() {
-            return Err(RegisterError::InvalidPeId);
-        }
-        if home.is_none() {
-            return Err(RegisterError::InvalidHome);
-        }
-        if registration.record.len() > usize::from(self.config.record_bytes_max) {
-            return Err(RegisterError::LackOfResources(Limit::RecordBytes));
-        }
+        self.check_attributes(registration)?;
+        let Registration { handle, pe, .. } = *registration;
         let handle_hash = self.hash_handle(handle);
+        let hash = self.hash_pe(handle_hash, pe.get());
+        let slot = self.element_slot(hash, handle, pe.get());
+        self.register_at(now, registration, (handle_hash, hash), slot)
+    }
+
+    /// Registers an element whose attributes are valid, and whose slot is
+    /// known if there is one. The hashes are those of handle and element.
+    #[inline]
+    pub(super) fn register_at(
+        &mut self,
+        now: Timestamp,
+        registration: &Registration<'_>,
+        (handle_hash, hash): (u64, u64),
+        slot: Option<u32>,
+    ) -> Result<Registered, RegisterError> {
+        let handle = registration.handle;
+        if let Some(slot) = slot {
+            return self.renew(now, slot, registration);
+        }
         let pool = match self.pool_slot(handle_hash, handle) {
             Some(pool) => {
-                self.check_consistency(pool, registration)?;
-                let pe_hash = self.hash_pe(pool, pe.get());
-                if let Some(slot) = self.element_slot(pe_hash, pool, pe.get()) {
-                    return Ok(self.renew(now, slot, registration));
-                }
+                check_consistency(&self.pools[pool], registration)?;
                 if self.pools[pool].len >= self.config.elements_per_pool_max {
                     return Err(RegisterError::LackOfResources(Limit::ElementsPerPool));
                 }
@@ -109,19 +128,24 @@ impl Handlespace {
                 self.open_pool(handle_hash, registration)
             }
         };
-        Ok(self.create(now, pool, registration))
+        Ok(self.create(now, pool, hash, registration))
     }
 
-    fn check_consistency(&self, pool: u32, new: &Registration<'_>) -> Result<(), RegisterError> {
-        let pool = &self.pools[pool];
-        if pool.policy.kind() != new.policy.kind() {
-            return Err(RegisterError::InconsistentPolicy(pool.policy));
+    /// Whether the attributes are valid by themselves.
+    #[inline]
+    pub(super) fn check_attributes(&self, new: &Registration<'_>) -> Result<(), RegisterError> {
+        let name = new.handle.as_bytes();
+        if name.is_empty() || name.len() > usize::from(self.config.handle_bytes_max) {
+            return Err(RegisterError::InvalidHandle);
         }
-        if pool.transport != new.transport {
-            return Err(RegisterError::InconsistentTransport(pool.transport));
+        if new.pe.is_none() {
+            return Err(RegisterError::InvalidPeId);
         }
-        if pool.channel_use != new.channel_use {
-            return Err(RegisterError::InconsistentChannelUse(pool.channel_use));
+        if new.home.is_none() {
+            return Err(RegisterError::InvalidHome);
+        }
+        if new.record.len() > usize::from(self.config.record_bytes_max) {
+            return Err(RegisterError::LackOfResources(Limit::RecordBytes));
         }
         Ok(())
     }
@@ -135,126 +159,123 @@ impl Handlespace {
     fn open_pool(&mut self, hash: u64, first: &Registration<'_>) -> u32 {
         let Registration { handle, policy, transport, channel_use, .. } = *first;
         let slot = self.pools.take();
-        self.pools[slot] = Pool::new(&mut self.bytes, handle, policy, transport, channel_use);
-        let (pools, bytes, hasher) = (&self.pools, &self.bytes, &self.hasher);
-        let hash_of = |it: u32| hasher.hash_one(pools[it].handle(bytes).as_bytes());
-        self.by_handle.insert(hash, slot, hash_of);
+        self.pools[slot] = Pool::new(&mut self.bytes, handle, hash, policy, transport, channel_use);
+        let pools = &self.pools;
+        self.by_handle.insert(hash, slot, |it| pools[it].hash);
         slot
     }
 
-    fn create(&mut self, now: Timestamp, pool: u32, new: &Registration<'_>) -> Registered {
+    fn create(
+        &mut self,
+        now: Timestamp,
+        pool: u32,
+        hash: u64,
+        new: &Registration<'_>,
+    ) -> Registered {
         let pe = new.pe.get();
+        let values = new.policy.values();
+        let home = if new.home == self.config.registrar {
+            self.watch.own
+        } else {
+            self.homes.find_or_create(new.home.get().into())
+        };
+        let association = new.association.map(|it| self.associations.find_or_create(it.0));
         let slot = self.elements.take();
+        self.orders.reserve(slot);
         let record = &mut self.pools[pool];
         record.len += 1;
-        let position = record.roster.insert(&mut self.orders.words, slot);
-        let share = record.share(pe);
-        let generation = self.elements[slot].generation + 1;
-        let values = new.policy.values();
-        let mut element = Element::new(generation, pe, pool, position);
+        let element = &mut self.elements[slot];
+        let key = ElementKey { index: slot, generation: element.generation + 1 };
+        let position = record.roster.insert(&mut self.rosters, key);
+        *element = Element::new(key.generation, pe, pool, position);
         (element.first, element.second) = (values.first, values.degradation);
+        element.set_home(home);
+        element.set_association(association);
+        element.renew(now, new.life);
+        element.keep_alive = self.watch.keep_alive(now, slot, element);
         if new.policy.kind().rule().has_distance {
-            self.delays.reserve(slot);
-            self.delays[slot] = Delay { dpf: values.dpf, distance: values.distance };
+            element.set_delay(Delay { dpf: values.dpf, distance: values.distance });
         }
-        element.set_home(self.homes.add(new.home.get().into(), slot, share));
-        element.set_association(
-            new.association.map(|association| {
-                self.associations.add(association.0, slot, PeChecksum::default())
-            }),
-        );
-        self.elements[slot] = element;
-        let key = ElementKey { index: slot, generation };
-        let (element, order) = (&mut self.elements[slot], &mut self.pools[pool].order);
-        self.orders.link(order, element, key, new.policy.standing(), now);
-        self.store_record(slot, new.record);
-        let hash = self.hash_pe(pool, pe);
-        let (elements, hasher) = (&self.elements, &self.hasher);
+        element.store(&mut self.bytes, new.record);
+        self.orders.link(&mut record.order, element, key, new.policy.standing(), now);
+        self.homes.add_to(&mut self.elements, home, slot, record.share(pe));
+        if let Some(group) = association {
+            self.associations.add_to(&mut self.elements, group, slot, PeChecksum::default());
+        }
+        self.wheel.arm(&mut self.elements, now.as_micros(), slot);
+        let (elements, pools, secret) = (&self.elements, &self.pools, self.secret);
         let hash_of = |it: u32| {
             let element = &elements[it];
-            hasher.hash_one(u64::from(element.pool()) << 32 | u64::from(element.pe))
+            fold(pools[element.pool()].hash ^ u64::from(element.pe), secret)
         };
         self.by_pe.insert(hash, slot, hash_of);
-        self.own_elements += u32::from(new.home == self.config.registrar);
-        self.elements[slot].start_life(now, new.life);
         if self.tags.get_or_default(slot) != 0 {
             self.tags[slot] = 0;
         }
-        self.restart_keep_alive(now, slot);
-        self.wheel.arm(&mut self.elements, now.as_micros(), slot);
         Registered { key, outcome: Outcome::Created, previous_home: None }
     }
 
-    fn renew(&mut self, now: Timestamp, slot: u32, new: &Registration<'_>) -> Registered {
-        let before = self.elements[slot].deadline();
-        let previous_home = self.move_home(slot, new.home);
-        self.move_association(slot, new.association);
-        let is_changed = self.replace_policy(now, slot, new.policy);
-        let is_other_record = self.store_record(slot, new.record);
-        let element = &mut self.elements[slot];
-        element.set_reports(0);
-        element.clear(Flag::Waiting);
-        element.clear(Flag::TakenOver);
-        element.start_life(now, new.life);
-        self.restart_keep_alive(now, slot);
-        self.rearm(now, slot, before);
-        let outcome = if is_changed || is_other_record || previous_home.is_some() {
-            Outcome::Changed
+    #[inline]
+    fn renew(
+        &mut self,
+        now: Timestamp,
+        slot: u32,
+        new: &Registration<'_>,
+    ) -> Result<Registered, RegisterError> {
+        let element = &self.elements[slot];
+        check_consistency(&self.pools[element.pool()], new)?;
+        let is_home = if element.home() == self.watch.own {
+            new.home == self.config.registrar
         } else {
-            Outcome::Renewed
+            self.homes.id(element.home()) == u64::from(new.home.get())
         };
-        Registered { key: self.key(slot), outcome, previous_home }
+        let is_association = match (element.association(), new.association) {
+            (Some(group), Some(new)) => self.associations.id(group) == new.0,
+            (before, new) => before.is_none() && new.is_none(),
+        };
+        let mut previous_home = None;
+        if !is_home || !is_association {
+            previous_home = self.move_home(slot, new.home);
+            self.move_association(slot, new.association);
+        }
+        let values = new.policy.values();
+        let element = &mut self.elements[slot];
+        let before = element.deadline();
+        element.renew(now, new.life);
+        element.keep_alive = self.watch.keep_alive(now, slot, element);
+        let is_other_record = element.store(&mut self.bytes, new.record);
+        let mut is_other_policy = element.first != values.first;
+        if element.second != values.degradation {
+            is_other_policy |= !matches!(new.policy, Policy::WeightedRoundRobin { .. });
+        }
+        if element.has(Flag::Delayed) {
+            let delay = Delay { dpf: values.dpf, distance: values.distance };
+            is_other_policy |= element.set_delay(delay) != delay;
+        }
+        let key = ElementKey { index: slot, generation: element.generation };
+        let is_late = element.deadline() < before || !element.has(Flag::Armed);
+        if is_other_policy || new.policy.kind().rule().degrades {
+            self.relink(now, slot, new.policy, is_other_policy);
+        }
+        if is_late {
+            self.wheel.rearm(&mut self.elements, now.as_micros(), slot);
+        }
+        let is_changed = is_other_policy | is_other_record | previous_home.is_some();
+        let outcome = if is_changed { Outcome::Changed } else { Outcome::Renewed };
+        Ok(Registered { key, outcome, previous_home })
     }
 
-    /// Replaces the policy values; whether they are others than before.
-    fn replace_policy(&mut self, now: Timestamp, slot: u32, policy: Policy) -> bool {
-        let is_changed = self.policy_of(slot) != policy;
+    #[inline(never)]
+    fn relink(&mut self, now: Timestamp, slot: u32, policy: Policy, is_changed: bool) {
         let values = policy.values();
-        let key = self.key(slot);
         let element = &mut self.elements[slot];
-        let before = element.first;
-        if is_changed {
-            element.first = values.first;
-            if policy.kind() != PolicyKind::WeightedRoundRobin {
-                element.second = values.degradation;
-            }
-            if policy.kind().rule().has_distance {
-                self.delays[slot] = Delay { dpf: values.dpf, distance: values.distance };
-            }
+        let before = core::mem::replace(&mut element.first, values.first);
+        if policy.kind() != PolicyKind::WeightedRoundRobin {
+            element.second = values.degradation;
         }
-        if is_changed || policy.kind().rule().degrades {
-            let order = &mut self.pools[element.pool()].order;
-            let standing = policy.standing();
-            self.orders.relink(order, element, key, standing, before, is_changed, now);
-        }
-        is_changed
-    }
-
-    /// Replaces the stored record; whether it is another one than before.
-    fn store_record(&mut self, slot: u32, record: &[u8]) -> bool {
-        let element = &mut self.elements[slot];
-        let (block, before) = (element.record, element.record_len());
-        if before > 0 {
-            if before == record.len() && self.bytes.get(block, before) == record {
-                return false;
-            }
-            if record.len() <= self.bytes.capacity(block)
-                && !record.is_empty()
-                && self.bytes.capacity(block)
-                    == crate::arena::Arena::<u8>::capacity_for(record.len())
-            {
-                self.bytes.get_mut(block, record.len()).copy_from_slice(record);
-                element.set_record_len(u16::try_from(record.len()).unwrap_or(u16::MAX));
-                return true;
-            }
-            self.bytes.free(block);
-        }
-        element.set_record_len(u16::try_from(record.len()).unwrap_or(u16::MAX));
-        if !record.is_empty() {
-            element.record = self.bytes.allocate(record.len());
-            self.bytes.get_mut(element.record, record.len()).copy_from_slice(record);
-        }
-        before > 0 || !record.is_empty()
+        let key = ElementKey { index: slot, generation: element.generation };
+        let order = &mut self.pools[element.pool()].order;
+        self.orders.relink(order, element, key, policy.standing(), before, is_changed, now);
     }
 
     fn share(&self, slot: u32) -> PeChecksum {
@@ -265,19 +286,16 @@ impl Handlespace {
     /// Moves an element to another home; returns the one before if it was
     /// another.
     fn move_home(&mut self, slot: u32, home: RegistrarId) -> Option<RegistrarId> {
-        let group = self.elements[slot].home();
-        let before = self.homes.id(group);
+        let from = self.elements[slot].home();
+        let before = self.homes.id(from);
         if before == u64::from(home.get()) {
             return None;
         }
         let share = self.share(slot);
-        self.homes.remove(group, slot, share);
-        let group = self.homes.add(home.get().into(), slot, share);
+        self.homes.remove(&mut self.elements, from, slot, share);
+        let group = self.homes.add(&mut self.elements, home.get().into(), slot, share);
         self.elements[slot].set_home(group);
-        let before = RegistrarId::new((before & 0xffff_ffff) as u32);
-        self.own_elements -= u32::from(before == self.config.registrar);
-        self.own_elements += u32::from(home == self.config.registrar);
-        Some(before)
+        Some(RegistrarId::new((before & 0xffff_ffff) as u32))
     }
 
     pub(super) fn move_association(&mut self, slot: u32, association: Option<AssociationId>) {
@@ -285,10 +303,12 @@ impl Handlespace {
         if group.map(|group| self.associations.id(group)) == association.map(|it| it.0) {
             return;
         }
+        let share = PeChecksum::default();
         if let Some(group) = group {
-            self.associations.remove(group, slot, PeChecksum::default());
+            self.associations.remove(&mut self.elements, group, slot, share);
         }
-        let group = association.map(|it| self.associations.add(it.0, slot, PeChecksum::default()));
+        let group =
+            association.map(|it| self.associations.add(&mut self.elements, it.0, slot, share));
         self.elements[slot].set_association(group);
     }
 
@@ -299,22 +319,19 @@ impl Handlespace {
             return false;
         }
         let slot = key.index;
-        let share = self.share(slot);
-        let element = self.elements[slot];
-        let pool = element.pool();
-        self.by_pe.remove(self.hash_pe(pool, element.pe), slot);
         self.wheel.disarm(&mut self.elements, slot);
-        self.own_elements -= u32::from(self.is_own(&element));
-        self.homes.remove(element.home(), slot, share);
-        if let Some(group) = element.association() {
-            self.associations.remove(group, slot, PeChecksum::default());
-        }
-        if element.record_len() > 0 {
-            self.bytes.free(element.record);
-        }
+        let element = &self.elements[slot];
+        let (pool, pe, position) = (element.pool(), element.pe, element.position());
+        let (home, association) = (element.home(), element.association());
+        element.free_record(&mut self.bytes);
         let record = &mut self.pools[pool];
+        self.by_pe.remove(fold(record.hash ^ u64::from(pe), self.secret), slot);
+        self.homes.remove(&mut self.elements, home, slot, record.share(pe));
+        if let Some(group) = association {
+            self.associations.remove(&mut self.elements, group, slot, PeChecksum::default());
+        }
         self.orders.unlink(&mut record.order, &mut self.elements[slot], slot);
-        record.roster.remove(&mut self.orders.words, element.position());
+        record.roster.remove(&mut self.rosters, position);
         record.len -= 1;
         if record.len == 0 {
             self.close_pool(pool);
@@ -331,11 +348,10 @@ impl Handlespace {
     }
 
     fn close_pool(&mut self, slot: u32) {
-        let hash = self.hash_handle(self.pools[slot].handle(&self.bytes));
-        self.by_handle.remove(hash, slot);
+        self.by_handle.remove(self.pools[slot].hash, slot);
         let record = &mut self.pools[slot];
         self.orders.close_moded(&record.order);
-        record.roster.clear(&mut self.orders.words);
+        record.roster.clear(&mut self.rosters);
         record.close(&mut self.bytes);
         self.pools.give_back(slot);
     }
@@ -372,10 +388,30 @@ impl Handlespace {
         if from == self.config.registrar {
             return 0;
         }
-        for done in 0..batch {
-            let Some(key) = self.first_of_home(from) else { return done };
-            self.set_home(now, key, self.config.registrar);
+        let Some(group) = self.homes.find(from.get().into()) else { return 0 };
+        // The list of a home goes with its last element.
+        let count = batch.min(self.homes.len_of(group) as usize);
+        for done in 0..count {
+            let Some(slot) = self.homes.first(group) else { return done };
+            self.take(now, group, slot);
         }
-        batch
+        count
+    }
+
+    /// Makes an element of another home this registrar's own, to be kept alive
+    /// from now on.
+    #[inline]
+    fn take(&mut self, now: Timestamp, from: u32, slot: u32) {
+        let share = self.share(slot);
+        self.wheel.disarm(&mut self.elements, slot);
+        self.homes.remove(&mut self.elements, from, slot, share);
+        self.homes.add_to(&mut self.elements, self.watch.own, slot, share);
+        let element = &mut self.elements[slot];
+        element.set_home(self.watch.own);
+        element.set(Flag::TakenOver);
+        if !element.has(Flag::Waiting) {
+            element.keep_alive = now.as_micros();
+        }
+        self.wheel.arm(&mut self.elements, now.as_micros(), slot);
     }
 }

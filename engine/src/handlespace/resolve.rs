@@ -60,11 +60,12 @@ impl Handlespace {
         into: &mut Resolution,
     ) {
         let pool = &mut self.pools[slot];
-        let items = items.min(pool.len);
+        let members = pool.len;
+        let items = items.min(members);
         let (orders, elements) = (&mut self.orders, &mut self.elements);
         let advance = self.config.max_increment;
         if let Order::Moded(number) = pool.order {
-            let call = Call { now, caller, items, advance };
+            let call = Call { now, caller, items, members, advance };
             return orders.select_moded(number, elements, &call, &mut into.elements);
         }
         orders.select(&mut pool.order, elements, items, advance, &mut into.elements);

@@ -1,9 +1,49 @@
 //! Registration lives, keep-alives and unreachability reports.
 
+use core::time::Duration;
+
 use super::Handlespace;
-use crate::chance::mix;
-use crate::element::{Flag, NEVER};
+use crate::element::{Element, Flag, NEVER};
 use crate::{ElementKey, Timestamp};
+
+/// 2^32 over the golden ratio: its multiples are spread evenly.
+const GOLDEN: u32 = 0x9e37_79b9;
+
+/// When elements are kept alive.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// The list of the elements that are: those of this registrar.
+    pub(super) own: u32,
+    /// The least time to the next keep-alive, and what is added at most; all
+    /// in microseconds. 0: there are none.
+    least: u64,
+    spread: u64,
+    timeout: u64,
+}
+
+impl Watch {
+    pub(super) fn new(own: u32, interval: Duration, timeout: Duration) -> Self {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let (interval, timeout) = (micros(interval), micros(timeout));
+        Self { own, least: interval - interval / 4, spread: interval / 2, timeout }
+    }
+
+    /// The time of the next keep-alive, if the element gets any.
+    ///
+    /// Three quarters to five quarters of the interval from now, by slot: what
+    /// registered together is not kept alive together. It is the same for an
+    /// element each time, so that a renewal never makes it due earlier.
+    #[inline]
+    pub(super) fn keep_alive(&self, now: Timestamp, slot: u32, element: &Element) -> u64 {
+        let is_watched = element.association().is_some() || element.has(Flag::TakenOver);
+        if !is_watched || element.home() != self.own || self.least == 0 {
+            return NEVER;
+        }
+        let spread = u128::from(slot.wrapping_mul(GOLDEN)) * u128::from(self.spread);
+        let spread = ((spread >> 32) & u128::from(u64::MAX)) as u64;
+        now.as_micros().saturating_add(self.least).saturating_add(spread).min(NEVER - 1)
+    }
+}
 
 /// How many elements one [`Handlespace::poll_due`] looks at.
 const VISITS: u32 = 64;
@@ -69,38 +109,20 @@ impl Handlespace {
         let before = element.deadline();
         element.set_reports(0);
         element.clear(Flag::Waiting);
-        self.restart_keep_alive(now, key.index);
-        self.rearm(now, key.index, before);
+        element.keep_alive = self.watch.keep_alive(now, key.index, element);
+        if element.deadline() < before || !element.has(Flag::Armed) {
+            self.wheel.rearm(&mut self.elements, now.as_micros(), key.index);
+        }
         true
-    }
-
-    /// Sets the time of the next keep-alive, if the element gets any.
-    pub(super) fn restart_keep_alive(&mut self, now: Timestamp, slot: u32) {
-        let interval = u64::try_from(self.config.keep_alive_interval.as_micros());
-        let element = &self.elements[slot];
-        let is_watched = element.association().is_some() || element.has(Flag::TakenOver);
-        let keep_alive = match interval {
-            Ok(interval @ 1..) if is_watched && self.is_own(element) => {
-                // From three quarters to five quarters of the interval, by a
-                // hash: what registered together is not kept alive together.
-                let key = u64::from(element.pe) << 32 | u64::from(slot);
-                let hash = mix(self.config.seed ^ mix(key) ^ now.as_micros());
-                let spread = ((u128::from(interval / 2 + 1) * u128::from(hash)) >> 64) as u64;
-                let wait = interval - interval / 4 + spread;
-                now.as_micros().saturating_add(wait).min(NEVER - 1)
-            }
-            Ok(_) | Err(_) => NEVER,
-        };
-        self.elements[slot].keep_alive = keep_alive;
     }
 
     /// Moves an element in the wheel, if its deadline is earlier than before.
     /// One that is later is moved when the earlier time comes.
+    #[inline]
     pub(super) fn rearm(&mut self, now: Timestamp, slot: u32, before: u64) {
         let element = &self.elements[slot];
         if element.deadline() < before || !element.has(Flag::Armed) {
-            self.wheel.disarm(&mut self.elements, slot);
-            self.wheel.arm(&mut self.elements, now.as_micros(), slot);
+            self.wheel.rearm(&mut self.elements, now.as_micros(), slot);
         }
     }
 
@@ -135,8 +157,7 @@ impl Handlespace {
                 return Some(Due::Silent(key));
             }
             element.set(Flag::Waiting);
-            let timeout = u64::try_from(self.config.keep_alive_timeout.as_micros());
-            let ends = micros.saturating_add(timeout.unwrap_or(NEVER));
+            let ends = micros.saturating_add(self.watch.timeout);
             element.keep_alive = ends.min(NEVER - 1);
             self.wheel.arm(&mut self.elements, micros, slot);
             return Some(Due::KeepAlive(key));

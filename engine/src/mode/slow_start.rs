@@ -49,7 +49,8 @@ impl Orders {
     ) {
         let mut listed = core::mem::take(&mut self.modes.listed);
         listed.clear();
-        self.list(base, call.items.saturating_add(BEYOND), &mut listed);
+        let looks = call.items.saturating_add(BEYOND).min(call.members);
+        self.list(base, looks, &mut listed);
         let items = call.items as usize;
         // `listed` becomes: those looked at, the passed over ones first in the
         // order that they have had.

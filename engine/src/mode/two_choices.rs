@@ -9,7 +9,7 @@ use crate::element::Element;
 use crate::lots::exchange;
 use crate::mode::Call;
 use crate::order::{Orders, Selected};
-use crate::paged::Paged;
+use crate::paged::{Paged, WORDS};
 use crate::policy::{Family, Rule, Standing};
 use crate::slab::Slab;
 
@@ -46,11 +46,10 @@ impl Choices {
     pub(super) fn insert(
         &mut self,
         words: &mut Arena<u32>,
-        places: &mut Paged<u32>,
+        places: &mut Paged<u32, WORDS>,
         key: ElementKey,
         standing: Standing,
     ) {
-        places.reserve(key.index);
         places[key.index] = self.all.len();
         self.all.push(words, Lot { key, weight: load(standing) });
     }
@@ -59,7 +58,7 @@ impl Choices {
     pub(super) fn remove(
         &mut self,
         words: &mut Arena<u32>,
-        places: &mut Paged<u32>,
+        places: &mut Paged<u32, WORDS>,
         slot: u32,
     ) -> u32 {
         let place = places[slot];
@@ -74,7 +73,7 @@ impl Choices {
     pub(super) fn reload(
         &self,
         words: &mut Arena<u32>,
-        places: &Paged<u32>,
+        places: &Paged<u32, WORDS>,
         slot: u32,
         standing: Standing,
     ) {
@@ -87,7 +86,7 @@ impl Choices {
         &self,
         chance: &mut Chance,
         words: &mut Arena<u32>,
-        places: &mut Paged<u32>,
+        places: &mut Paged<u32, WORDS>,
         items: u32,
         mut take: impl FnMut(ElementKey),
     ) {
@@ -117,7 +116,7 @@ impl Choices {
     pub(super) fn assert_invariants(
         &self,
         words: &Arena<u32>,
-        places: &Paged<u32>,
+        places: &Paged<u32, WORDS>,
         mut visit: impl FnMut(ElementKey),
     ) -> u32 {
         for index in 0..self.all.len() {

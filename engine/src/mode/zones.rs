@@ -8,7 +8,7 @@ use crate::element::{Element, Flag};
 use crate::index;
 use crate::mode::{Call, ZoneId};
 use crate::order::{Order, Orders, Selected};
-use crate::paged::{NONE, Paged};
+use crate::paged::{NONE, Sparse};
 use crate::policy::Standing;
 use crate::slab::{Slab, Vacant};
 use crate::{ElementKey, PolicyKind};
@@ -55,7 +55,7 @@ struct ByZone {
     /// Zones by pool and number.
     index: index::Index,
     /// For elements with turns: those of the round in their zone.
-    passed: Paged<u32>,
+    passed: Sparse<u32>,
 }
 
 /// The zones of all elements.
@@ -63,8 +63,7 @@ struct ByZone {
 pub(crate) struct Zones {
     slots: u32,
     seed: u64,
-    places: Paged<Place>,
-    has_places: bool,
+    places: Sparse<Place>,
     /// From the first pool on that needs it.
     by_zone: Option<Box<ByZone>>,
 }
@@ -92,12 +91,26 @@ const fn hash(number: u32, zone: u32) -> u64 {
 
 impl Zones {
     pub(crate) fn for_slots(slots: u32, seed: u64) -> Self {
-        Self { slots, seed, places: Paged::for_slots(0), has_places: false, by_zone: None }
+        Self { slots, seed, places: Sparse::new(), by_zone: None }
+    }
+
+    /// Makes sure that there can be orders of zones, of elements below `end`.
+    pub(super) fn open(&mut self, end: u32) {
+        let (slots, seed) = (self.slots, self.seed);
+        let by_zone = self.by_zone.get_or_insert_with(|| Box::new(ByZone::for_slots(slots, seed)));
+        by_zone.orders.reserve(end);
+    }
+
+    /// Makes sure that the element in `slot` can be linked.
+    pub(crate) fn reserve(&mut self, slot: u32) {
+        if let Some(by_zone) = &mut self.by_zone {
+            by_zone.orders.reserve(slot);
+        }
     }
 
     /// The zone of an element.
     pub(crate) fn zone(&self, element: &Element, slot: u32) -> Option<ZoneId> {
-        let place = self.has_places.then(|| self.places.get(slot)).flatten()?;
+        let place = self.places.get(slot)?;
         (place.generation == element.generation).then_some(ZoneId(place.zone))
     }
 
@@ -106,7 +119,6 @@ impl Zones {
         if zone.is_none() && self.places.get(key.index).is_none() {
             return;
         }
-        self.has_places = true;
         self.places.reserve(key.index);
         self.places[key.index] = zone
             .map_or_else(Place::default, |zone| Place { generation: key.generation, zone: zone.0 });
@@ -122,8 +134,9 @@ impl Zones {
         standing: Standing,
     ) {
         let Some(zone) = self.zone(element, key.index) else { return };
-        let (slots, seed) = (self.slots, self.seed);
-        let by_zone = self.by_zone.get_or_insert_with(|| Box::new(ByZone::for_slots(slots, seed)));
+        let Some(by_zone) = self.by_zone.as_deref_mut() else {
+            unreachable!("a pool that minds zones opened them")
+        };
         let record = by_zone.record_for(number, zone, base);
         by_zone.zones[record].len += 1;
         by_zone.change(record, *element, key.index, |orders, order, shadow| {
@@ -206,7 +219,7 @@ impl Zones {
             }
         }
         assert_eq!(found, by_zone.zones.len(), "each zone is in the index");
-        by_zone.orders.assert_counts(counts, 0);
+        by_zone.orders.assert_counts(counts);
     }
 }
 
@@ -216,7 +229,7 @@ impl ByZone {
             orders: Orders::for_slots(slots, seed),
             zones: Slab::for_slots(0),
             index: index::Index::for_slots(0),
-            passed: Paged::for_slots(0),
+            passed: Sparse::new(),
         }
     }
 
@@ -285,8 +298,8 @@ impl Orders {
             }
             return;
         };
-        let order = by_zone.zones[record].order;
-        by_zone.orders.list(&order, call.items, into);
+        let Zone { order, len, .. } = by_zone.zones[record];
+        by_zone.orders.list(&order, call.items.min(len), into);
         let near = into.len();
         if near < call.items as usize {
             // All of the zone are given, so that among as many as asked for

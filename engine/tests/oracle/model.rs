@@ -1,14 +1,22 @@
 //! A handlespace so plain that it is right: maps and lists, everything
 //! computed from scratch. It shares no code with the engine but the nouns.
 
+mod fairness;
+mod order;
+mod selection;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rserpool_engine::{
-    ChannelUse, Config, ElementKey, Limit, Outcome, PeChecksum, PeId, Policy, PolicyKind,
+    ChannelUse, Config, ElementKey, Limit, ModeError, Outcome, PeChecksum, PeId, Policy,
     PoolHandle, RegisterError, RegistrarId, Registration, RegistrationLife, Reported,
-    TransportKind,
+    SelectionMode, TransportKind, ZoneId,
 };
+
+pub(crate) use fairness::Fairness;
+use order::{Order, has_load, is_sorted, key, weight};
+pub(crate) use selection::Asked;
 
 /// When a keep-alive comes: not before the first, and at the latest at the
 /// second time.
@@ -32,13 +40,11 @@ pub(crate) struct ModelElement {
     pub(crate) watch: Watch,
     /// Given to this registrar without an association.
     taken_over: bool,
-    /// Orders equals: the lower, the longer it has waited.
-    sequence: u64,
     /// Selections since the registration.
-    selections: u64,
-    /// Start of its round and turns passed in it.
-    round: u128,
-    passed: u128,
+    pub(crate) selections: u64,
+    pub(crate) zone: Option<ZoneId>,
+    /// When its slow start ends.
+    pub(crate) settled: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -46,18 +52,12 @@ pub(crate) struct ModelPool {
     pub(crate) first: Policy,
     transport: TransportKind,
     channel_use: ChannelUse,
-    sequence: u64,
-    /// The time of turns.
-    time: u128,
+    pub(crate) mode: SelectionMode,
+    /// Of all selectable elements.
+    pub(crate) all: Order,
+    /// Of those of each zone, in a pool that is in this mode.
+    pub(crate) zones: BTreeMap<ZoneId, Order>,
     pub(crate) elements: BTreeMap<PeId, ModelElement>,
-}
-
-/// What a selection may give.
-pub(crate) enum Selection {
-    /// Exactly this.
-    Exactly(Vec<PeId>),
-    /// This many of these, in any order.
-    AnyOf(usize, Vec<PeId>),
 }
 
 pub(crate) struct Model {
@@ -65,166 +65,73 @@ pub(crate) struct Model {
     pub(crate) pools: BTreeMap<Vec<u8>, ModelPool>,
 }
 
-const ROUND: u128 = 1 << 32;
-const FULL: u128 = u32::MAX as u128;
-
-/// The key of the sorted policies: the lowest is selected first.
-fn key(policy: Policy, selections: u64) -> u128 {
-    let selections = u128::from(selections);
-    let product = |a: u32, b: u32| u128::from(a) * u128::from(b);
-    let key = match policy {
-        Policy::Priority { priority } => FULL - u128::from(priority),
-        Policy::LeastUsed { load } => load.into(),
-        Policy::LeastUsedDegradation { load, degradation } => {
-            u128::from(load) + selections * u128::from(degradation)
-        }
-        Policy::PriorityLeastUsed { load, degradation } => {
-            u128::from(load) + u128::from(degradation)
-        }
-        Policy::PriorityLeastUsedDegradation { load, degradation } => {
-            u128::from(load) + (selections + 1) * u128::from(degradation)
-        }
-        Policy::LeastUsedDpf { load, dpf, distance } => u128::from(load) + product(dpf, distance),
-        Policy::LeastUsedDegradationDpf { load, degradation, dpf, distance } => {
-            u128::from(load) + product(dpf, distance) + selections * u128::from(degradation)
-        }
-        Policy::PriorityLeastUsedDpf { load, degradation, dpf, distance } => {
-            u128::from(load) + u128::from(degradation) + product(dpf, distance)
-        }
-        Policy::PriorityLeastUsedDegradationDpf { load, degradation, dpf, distance } => {
-            u128::from(load) + product(dpf, distance) + (selections + 1) * u128::from(degradation)
-        }
-        _ => unreachable!("not a sorted policy"),
-    };
-    key.min(FULL)
-}
-
-/// The weight, if the policy has weights.
-fn weight(policy: Policy) -> Option<u32> {
-    match policy {
-        Policy::WeightedRoundRobin { weight }
-        | Policy::WeightedRandom { weight }
-        | Policy::WeightedRandomDpf { weight, .. } => Some(weight),
-        _ => None,
-    }
-}
-
-fn is_random(kind: PolicyKind) -> bool {
-    matches!(
-        kind,
-        PolicyKind::Random
-            | PolicyKind::WeightedRandom
-            | PolicyKind::WeightedRandomDpf
-            | PolicyKind::RandomizedLeastUsed
-            | PolicyKind::RandomizedLeastUsedDegradation
-            | PolicyKind::RandomizedPriorityLeastUsed
-            | PolicyKind::RandomizedPriorityLeastUsedDegradation
-    )
-}
-
-fn is_sorted(kind: PolicyKind) -> bool {
-    !is_random(kind) && !matches!(kind, PolicyKind::RoundRobin | PolicyKind::WeightedRoundRobin)
-}
-
-fn offset(weight: u32, passed: u128) -> u128 {
-    (passed + 1) * ROUND / u128::from(weight)
-}
-
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap()
 }
 
 impl ModelPool {
-    fn next_sequence(&mut self) -> u64 {
-        self.sequence += 1;
-        self.sequence
+    pub(crate) fn is_linked(&self, pe: PeId) -> bool {
+        weight(self.elements[&pe].policy) != Some(0)
     }
 
-    /// The selectable elements in order; for random policies by PE identifier.
-    fn order(&self) -> Vec<PeId> {
-        let mut order: Vec<(u128, u64, PeId)> = Vec::new();
-        for (&pe, element) in &self.elements {
-            if weight(element.policy) == Some(0) {
-                continue;
-            }
-            let key = match element.policy {
-                Policy::RoundRobin => 0,
-                Policy::WeightedRoundRobin { weight } => {
-                    element.round + offset(weight, element.passed)
-                }
-                policy if is_random(policy.kind()) => {
-                    order.push((0, 0, pe));
-                    continue;
-                }
-                policy => key(policy, element.selections),
-            };
-            order.push((key, element.sequence, pe));
+    /// An element that became selectable gets its places.
+    fn enter(&mut self, now: u64, pe: PeId) {
+        if self.mode != SelectionMode::TwoChoices {
+            self.all.enter(pe);
         }
-        order.sort_unstable();
-        order.into_iter().map(|(_, _, pe)| pe).collect()
-    }
-
-    fn earliest_turn(&self) -> Option<u128> {
-        let turns = self.elements.values().filter_map(|element| match element.policy {
-            Policy::WeightedRoundRobin { weight: weight @ 1.. } => {
-                Some(element.round + offset(weight, element.passed))
-            }
-            _ => None,
-        });
-        turns.min()
-    }
-
-    pub(crate) fn select(&mut self, items: usize, advance: usize) -> Selection {
-        let mut order = self.order();
-        if is_random(self.first.kind()) {
-            return Selection::AnyOf(items.min(order.len()), order);
+        if let SelectionMode::SlowStart { ramp } = self.mode {
+            self.elements.get_mut(&pe).unwrap().settled = now + micros(ramp);
         }
-        order.truncate(items);
-        for pe in order.iter().take(advance) {
-            self.time = self.earliest_turn().unwrap_or(self.time);
-            let sequence = self.next_sequence();
-            let element = self.elements.get_mut(pe).unwrap();
-            element.sequence = sequence;
-            element.selections += 1;
-            if let Policy::WeightedRoundRobin { weight } = element.policy {
-                element.passed += 1;
-                if element.passed == u128::from(weight) {
-                    element.round += ROUND;
-                    element.passed = 0;
+        self.enter_zone(pe);
+    }
+
+    fn enter_zone(&mut self, pe: PeId) {
+        if let (SelectionMode::ZoneFirst, Some(zone)) = (self.mode, self.elements[&pe].zone) {
+            self.zones.entry(zone).or_insert_with(Order::new).enter(pe);
+        }
+    }
+
+    fn leave(&mut self, pe: PeId) {
+        self.all.leave(pe);
+        self.leave_zone(pe);
+    }
+
+    fn leave_zone(&mut self, pe: PeId) {
+        for order in self.zones.values_mut() {
+            order.leave(pe);
+        }
+        self.zones.retain(|_, order| !order.is_empty());
+    }
+
+    /// An element registered again.
+    fn renewed(&mut self, now: u64, pe: PeId, before: Policy, is_changed: bool) {
+        let policy = self.elements[&pe].policy;
+        match (weight(before) != Some(0), self.is_linked(pe)) {
+            (true, true) if is_changed => {
+                for order in self.zones.values_mut().chain([&mut self.all]) {
+                    order.change(pe, before, policy);
                 }
             }
+            (true, false) => self.leave(pe),
+            (false, true) => self.enter(now, pe),
+            (true, true) | (false, false) => {}
         }
-        Selection::Exactly(order)
     }
 
-    fn place_new(&mut self, pe: PeId) {
-        let sequence = self.next_sequence();
-        let time = self.time;
-        let element = self.elements.get_mut(&pe).unwrap();
-        element.sequence = sequence;
-        (element.round, element.passed) = (time, 0);
-    }
-
-    fn place_changed(&mut self, pe: PeId, before: Policy) {
-        let sequence = self.next_sequence();
-        let time = self.time;
-        let element = self.elements.get_mut(&pe).unwrap();
-        match (before, element.policy) {
-            (Policy::RoundRobin, _) => {}
-            (
-                Policy::WeightedRoundRobin { weight: from @ 1.. },
-                Policy::WeightedRoundRobin { weight: to @ 1.. },
-            ) => {
-                let wait = element.round + offset(from, element.passed) - time;
-                let wait = (wait * u128::from(from) / u128::from(to)).min(offset(to, 0));
-                element.sequence = sequence;
-                element.passed = 0;
-                element.round = time + wait - offset(to, 0);
+    /// `order` is that of handle tables.
+    fn select_by(&mut self, mode: SelectionMode, order: &[PeId]) {
+        let linked: Vec<PeId> = order.iter().copied().filter(|&pe| self.is_linked(pe)).collect();
+        if self.mode == SelectionMode::TwoChoices {
+            linked.iter().for_each(|&pe| self.all.enter(pe));
+        }
+        self.zones.clear();
+        self.mode = mode;
+        for &pe in &linked {
+            self.elements.get_mut(&pe).unwrap().settled = 0;
+            if mode == SelectionMode::TwoChoices {
+                self.all.leave(pe);
             }
-            _ => {
-                element.sequence = sequence;
-                (element.round, element.passed) = (time, 0);
-            }
+            self.enter_zone(pe);
         }
     }
 }
@@ -317,9 +224,9 @@ impl Model {
             first: new.policy,
             transport: new.transport,
             channel_use: new.channel_use,
-            sequence: 0,
-            // Later than any wait, so that a round may have begun before it.
-            time: 10 * ROUND,
+            mode: SelectionMode::ByPolicy,
+            all: Order::new(),
+            zones: BTreeMap::new(),
             elements: BTreeMap::new(),
         });
         let life_end = match new.life {
@@ -337,24 +244,23 @@ impl Model {
             reports: 0,
             watch,
             taken_over: false,
-            sequence: 0,
             selections: 0,
-            round: 0,
-            passed: 0,
+            zone: None,
+            settled: 0,
         };
         let Some(before) = pool.elements.get(&new.pe).cloned() else {
             pool.elements.insert(new.pe, fresh);
-            pool.place_new(new.pe);
+            if pool.is_linked(new.pe) {
+                pool.enter(now, new.pe);
+            }
             return (Outcome::Created, None);
         };
         let is_reset = before.selections > 0
             && is_sorted(new.policy.kind())
             && key(before.policy, before.selections) != key(before.policy, 0);
-        let ModelElement { key, sequence, round, passed, .. } = before;
-        pool.elements.insert(new.pe, ModelElement { key, sequence, round, passed, ..fresh });
-        if before.policy != new.policy || is_reset {
-            pool.place_changed(new.pe, before.policy);
-        }
+        let ModelElement { key, zone, settled, .. } = before;
+        pool.elements.insert(new.pe, ModelElement { key, zone, settled, ..fresh });
+        pool.renewed(now, new.pe, before.policy, before.policy != new.policy || is_reset);
         let is_same =
             (before.home, before.policy) == (new.home, new.policy) && before.record == new.record;
         let outcome = if is_same { Outcome::Renewed } else { Outcome::Changed };
@@ -374,8 +280,42 @@ impl Model {
     pub(crate) fn remove(&mut self, handle: &[u8], pe: PeId) {
         let pool = self.pools.get_mut(handle).unwrap();
         pool.elements.remove(&pe).unwrap();
+        pool.leave(pe);
         if pool.elements.is_empty() {
             self.pools.remove(handle);
+        }
+    }
+
+    /// Whether a mode does for a pool, and sets it; `order` has its elements in
+    /// the order of handle tables.
+    pub(crate) fn select_by(
+        &mut self,
+        handle: &[u8],
+        mode: SelectionMode,
+        order: &[PeId],
+    ) -> Result<(), ModeError> {
+        let pool = self.pools.get_mut(handle).ok_or(ModeError::UnknownPool)?;
+        let kind = pool.first.kind();
+        match mode {
+            SelectionMode::TwoChoices if !has_load(kind) => Err(ModeError::WithoutLoad(kind)),
+            SelectionMode::SlowStart { ramp: Duration::ZERO } => Err(ModeError::WithoutRamp),
+            _ => {
+                pool.select_by(mode, order);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn place_in_zone(&mut self, handle: &[u8], pe: PeId, zone: Option<ZoneId>) {
+        let pool = self.pools.get_mut(handle).unwrap();
+        let element = pool.elements.get_mut(&pe).unwrap();
+        if element.zone == zone {
+            return;
+        }
+        element.zone = zone;
+        pool.leave_zone(pe);
+        if pool.is_linked(pe) {
+            pool.enter_zone(pe);
         }
     }
 

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rserpool_engine::{
-    AssociationId, ChannelUse, Config, Due, ElementKey, Handlespace, PeId, Policy, PolicyKind,
-    RegistrarId, Registration, RegistrationLife, Resolution, Stats, TableCursor, Timestamp,
-    TransportKind,
+    AssociationId, Caller, ChannelUse, Config, Due, ElementKey, Handlespace, PeId, Policy,
+    PolicyKind, RegistrarId, Registration, RegistrationLife, Resolution, SelectionKey,
+    SelectionMode, Stats, TableCursor, Timestamp, TransportKind, ZoneId,
 };
 
-use super::model::{Model, Selection, Watch, folded, handle};
+use super::model::{Asked, Fairness, Model, Watch, folded, handle};
 
 /// One operation. All numbers are reduced to what there is.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,18 @@ pub(crate) enum Op {
     Resolve {
         pool: u16,
         items: u16,
+        key: u16,
+        zone: u16,
+    },
+    SelectBy {
+        pool: u16,
+        mode: u16,
+        value: u16,
+    },
+    PlaceInZone {
+        pool: u16,
+        pe: u16,
+        zone: u16,
     },
     Report {
         pool: u16,
@@ -78,7 +90,7 @@ pub(crate) enum Op {
 impl From<[u16; 10]> for Op {
     fn from(n: [u16; 10]) -> Self {
         let [what, pool, pe, home, association, life, a, b, record, c] = n;
-        match what % 64 {
+        match what % 72 {
             0..=19 => Self::Register {
                 pool,
                 pe,
@@ -91,7 +103,7 @@ impl From<[u16; 10]> for Op {
             20..=24 => Self::Renew { pool, pe },
             25 => Self::Refused { pool, pe, how: a },
             26..=30 => Self::Remove { pool, pe },
-            31..=45 => Self::Resolve { pool, items: a },
+            31..=45 => Self::Resolve { pool, items: a, key: b, zone: c },
             46 => Self::Report { pool, pe },
             47 => Self::Probe { pool, pe },
             48..=50 => Self::Acknowledge { pool, pe },
@@ -99,6 +111,8 @@ impl From<[u16; 10]> for Op {
             52 => Self::TakeOver { home, batch: a },
             53 => Self::CloseAssociation { association },
             54..=56 => Self::Page { home, limit: a },
+            57..=60 => Self::PlaceInZone { pool, pe, zone: b },
+            61..=63 => Self::SelectBy { pool, mode: a, value: b },
             _ => Self::Advance { by: a },
         }
     }
@@ -131,6 +145,10 @@ pub(crate) struct Session {
     page: Vec<ElementKey>,
     download: Option<Download>,
     removed: Vec<ElementKey>,
+    /// Whether what was drawn was as likely as it ought to be.
+    pub(crate) fairness: Fairness,
+    /// Elements in the answers of all selections.
+    pub(crate) selected: u64,
     /// Whether to compare everything after each operation.
     pub(crate) is_thorough: bool,
 }
@@ -162,6 +180,8 @@ impl Session {
             page: Vec::new(),
             download: None,
             removed: Vec::new(),
+            fairness: Fairness::new(seed),
+            selected: 0,
             is_thorough: true,
         }
     }
@@ -225,7 +245,9 @@ impl Session {
                     self.remove(&name, pe, key);
                 }
             }
-            Op::Resolve { pool, items } => self.resolve(pool, items),
+            Op::Resolve { pool, items, key, zone } => self.resolve(pool, items, key, zone),
+            Op::SelectBy { pool, mode, value } => self.select_by(pool, mode, value),
+            Op::PlaceInZone { pool, pe, zone } => self.place_in_zone(pool, pe, zone),
             Op::Report { pool, pe } => {
                 if let Some((name, pe, key)) = self.known(pool, pe) {
                     let expected = self.model.report(&name, pe);
@@ -338,16 +360,19 @@ impl Session {
         self.removed.push(key);
     }
 
-    fn resolve(&mut self, pool: u16, items: u16) {
+    fn resolve(&mut self, pool: u16, items: u16, key: u16, zone: u16) {
         let (name, _) = self.pool(pool);
         let items = if items.is_multiple_of(5) { items / 5 } else { items % 12 };
-        let got = self.engine.resolve(
-            Timestamp::from_micros(self.now),
-            handle(&name),
-            items.into(),
-            &mut self.resolution,
-        );
-        let advance = usize::try_from(self.size.max_increment).unwrap();
+        let (now, into) = (self.now(), &mut self.resolution);
+        let caller = Caller {
+            key: (!key.is_multiple_of(4)).then_some(SelectionKey(key.into())),
+            zone: Self::zone(zone),
+        };
+        let got = if caller == Caller::default() {
+            self.engine.resolve(now, handle(&name), items.into(), into)
+        } else {
+            self.engine.resolve_for(now, handle(&name), items.into(), caller, into)
+        };
         let Some(model) = self.model.pools.get_mut(&name) else {
             assert!(got.is_err(), "the pool is unknown");
             return;
@@ -363,15 +388,43 @@ impl Session {
                 element.pe()
             })
             .collect();
-        match model.select(items.into(), advance) {
-            Selection::Exactly(expected) => assert_eq!(pes, expected, "{:?}", model.first.kind()),
-            Selection::AnyOf(count, expected) => {
-                let given: BTreeSet<PeId> = pes.iter().copied().collect();
-                assert_eq!(given.len(), pes.len(), "no element twice");
-                assert_eq!(given.len(), count, "as many as there are");
-                assert!(given.iter().all(|it| expected.contains(it)), "none that is drained");
+        let asked = Asked {
+            now: self.now,
+            caller,
+            items: items.into(),
+            advance: usize::try_from(self.size.max_increment).unwrap(),
+            given: &pes,
+        };
+        model.select(&asked, &mut self.fairness);
+        self.selected += pes.len() as u64;
+    }
+
+    fn zone(zone: u16) -> Option<ZoneId> {
+        (!zone.is_multiple_of(4)).then_some(ZoneId(u32::from(zone % 7) << 20))
+    }
+
+    fn select_by(&mut self, pool: u16, mode: u16, value: u16) {
+        let (name, _) = self.pool(pool);
+        let mode = match mode % 6 {
+            0 => SelectionMode::ByPolicy,
+            1 => SelectionMode::TwoChoices,
+            2 => SelectionMode::ConsistentHash { seed: value.into() },
+            3 => SelectionMode::ZoneFirst,
+            _ => {
+                SelectionMode::SlowStart { ramp: Duration::from_millis(u64::from(value % 8) * 700) }
             }
-        }
+        };
+        let pool = self.engine.pool(handle(&name));
+        let order: Vec<PeId> =
+            pool.map_or_else(Vec::new, |pool| pool.elements().map(|it| it.pe()).collect());
+        let expected = self.model.select_by(&name, mode, &order);
+        assert_eq!(self.engine.select_by(handle(&name), mode), expected);
+    }
+
+    fn place_in_zone(&mut self, pool: u16, pe: u16, zone: u16) {
+        let Some((name, pe, key)) = self.known(pool, pe) else { return };
+        self.model.place_in_zone(&name, pe, Self::zone(zone));
+        assert!(self.engine.place_in_zone(key, Self::zone(zone)));
     }
 
     fn take_over(&mut self, home: u16, batch: u16) {
@@ -512,6 +565,7 @@ impl Session {
             assert_eq!(got.policy(), expected.policy);
             assert_eq!(got.record(), expected.record);
             assert_eq!(got.reports(), expected.reports);
+            assert_eq!(got.zone(), expected.zone);
             assert_eq!(got.is_awaited(), matches!(expected.watch, Watch::Await { .. }));
             own += u32::from(expected.home == RegistrarId::new(1));
             *homes.entry(expected.home).or_insert(0) += 1;
@@ -540,6 +594,7 @@ impl Session {
         for pool in self.engine.pools() {
             let expected = &self.model.pools[pool.handle().as_bytes()];
             assert_eq!(pool.policy(), expected.first);
+            assert_eq!(pool.selection_mode(), expected.mode);
             assert_eq!(pool.len() as usize, expected.elements.len());
             assert_eq!(pool.elements().count(), expected.elements.len());
         }

@@ -77,9 +77,12 @@ impl Worker {
         }
     }
 
+    /// Whether all elements that were cut are registered again.
     fn all_back(&self) -> bool {
         let up = |connection: &super::Connection| connection.standing == Standing::Up;
-        self.connections[..self.doomed()].iter().all(up)
+        let doomed = self.doomed();
+        let answered = |pending: &super::Pending| pending.connection >= doomed;
+        self.connections[..doomed].iter().all(up) && self.pending.iter().flatten().all(answered)
     }
 
     fn doomed_elements(&self) -> Vec<u32> {

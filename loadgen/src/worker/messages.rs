@@ -39,6 +39,8 @@ impl Worker {
                 Some(causes) => self.unresolved(token, now, handle, &causes),
             },
             Event::KeepAlive { handle, pe, .. } => self.keep_alive(connection, handle, pe),
+            // In a group, a former home may end what a new one has taken.
+            Event::Expired { .. } if !self.model.is_alone() => {}
             Event::Expired { handle, pe } => {
                 let what = format_args!("{handle}: the registrar ended the registration of {pe}");
                 self.model.faults.add(Fault::Lost, what);
@@ -48,6 +50,10 @@ impl Worker {
                 self.model.faults.add(Fault::Unexpected, what);
             }
             Event::Announce { .. } => {}
+            Event::PoolChanged { handle, .. } => {
+                let what = format_args!("news of {handle}, which nobody asked for");
+                self.model.faults.add(Fault::Unexpected, what);
+            }
             Event::Unexpected(unexpected) => self.unexpected(&unexpected),
             other => self.model.faults.add(Fault::Unexpected, format_args!("{other:?}")),
         }
@@ -99,7 +105,8 @@ impl Worker {
     ) {
         let Some(Pending { request, .. }) = self.answered(token, now, 0) else { return };
         let Subject::Deregister { element } = request.subject else { return };
-        if refused.is_some() {
+        // It may have been sent again, to a registrar that had forgotten.
+        if refused.is_some() && self.model.is_alone() {
             let what = format_args!("{handle}: deregistration of {pe} refused: {}", Told(refused));
             self.model.faults.add(Fault::Refused, what);
         }
@@ -174,7 +181,7 @@ impl Worker {
         }
         self.dirty.push(connection);
         self.keep_alives += acknowledged;
-        if acknowledged == 0 {
+        if acknowledged == 0 && self.model.is_alone() {
             let pe = pe.unwrap_or_default();
             let what = format_args!("{handle}: a keep-alive for {pe}, which is not here");
             self.model.faults.add(Fault::KeepAlive, what);

@@ -23,7 +23,6 @@ pub(super) struct Fetch {
     /// `None`: the peer is of another kind.
     pub(super) session: Option<u32>,
     pub(super) own_only: bool,
-    pub(super) stamp: u16,
     /// Which buckets the peer gives; all, unless it says otherwise.
     pub(super) buckets: BucketSet,
     /// Requests without an answer.
@@ -93,6 +92,18 @@ impl Audit {
     }
 }
 
+/// An audit waits for the end of a take-over, and looks that often.
+const MOVING_PATIENCE: Duration = Duration::from_millis(50);
+
+/// What a Handle Table Response says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Response<'a> {
+    pub(super) rejected: bool,
+    pub(super) more: bool,
+    pub(super) pools: Pools<'a>,
+    pub(super) extensions: Extensions<'a>,
+}
+
 /// An answer of our own kind may take a scan of its handlespace.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -100,7 +111,10 @@ impl Group {
     /// A presence came over a link: its checksum is compared with the sum of
     /// what is known, at this point of what the peer said.
     pub(super) fn check(&mut self, id: RegistrarId, checksum: u16) {
-        if self.startup.is_some() || self.peer(id).is_none_or(|peer| peer.audit.is_running()) {
+        if self.startup.is_some()
+            || self.is_moving()
+            || self.peer(id).is_none_or(|peer| peer.audit.is_running())
+        {
             return;
         }
         let purpose = Purpose::Check { peer: id, checksum };
@@ -136,6 +150,7 @@ impl Group {
         if self.startup.is_some() {
             return;
         }
+        let moving = self.is_moving();
         for at in 0..self.peers.len() {
             let Some(peer) = self.peers.get_mut(at) else { break };
             if peer.audit.is_running() {
@@ -147,6 +162,10 @@ impl Group {
                 continue;
             }
             let due = peer.audit.wanted.is_some_and(|at| at <= now);
+            if due && moving {
+                peer.audit.wanted = Some(now.after(MOVING_PATIENCE));
+                continue;
+            }
             if due && peer.is_established() && peer.link.is_some() {
                 let id = peer.id;
                 peer.audit.wanted = None;
@@ -211,7 +230,6 @@ impl Group {
             link,
             session,
             own_only,
-            stamp,
             buckets: [0xff; BUCKETS_LEN / 8],
             outstanding,
             ended: false,
@@ -228,11 +246,9 @@ impl Group {
         now: Timestamp,
         id: LinkId,
         from: RegistrarId,
-        rejected: bool,
-        more: bool,
-        pools: Pools<'_>,
-        extensions: &Extensions<'_>,
+        response: &Response<'_>,
     ) {
+        let Response { rejected, more, pools, extensions } = *response;
         let (kin, stamp) = match self.peer(from) {
             Some(peer) => (peer.is_kin(), peer.audit.stamp),
             None => return,
@@ -330,7 +346,7 @@ impl Group {
     }
 
     /// An audit is through.
-    pub(super) fn swept(&mut self, _now: Timestamp, id: RegistrarId) {
+    pub(super) fn swept(&mut self, id: RegistrarId) {
         if let Some(peer) = self.peer_mut(id)
             && matches!(peer.audit.step, Step::Sweeping)
         {

@@ -25,6 +25,19 @@ pub enum Admission {
     Listed,
 }
 
+/// Whether registrars suggest each other as homes, so that elements spread
+/// evenly (the takeover suggestion draft, the T bit).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Suggestions {
+    /// None is made, and none is followed, as is rsplib's default.
+    #[default]
+    Ignore,
+    /// An element is suggested to the registrar whose identifier, combined
+    /// with the element's by exclusive or, is greatest; those of others are
+    /// followed by asking the element to move.
+    Exchange,
+}
+
 /// Where a registrar takes ENRP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -53,6 +66,8 @@ pub struct Config {
     pub admission: Admission,
     /// Who wins a take-over.
     pub arbitration: Arbitration,
+    /// Whether elements are suggested to other registrars.
+    pub suggestions: Suggestions,
     /// How long a starting registrar listens for others before it goes into
     /// service alone, and how long it hopes for a table in all.
     pub startup: Duration,
@@ -96,6 +111,7 @@ impl Default for Config {
             mentors: Vec::new(),
             admission: Admission::default(),
             arbitration: Arbitration::default(),
+            suggestions: Suggestions::default(),
             startup: Duration::from_secs(5),
             heartbeat: Duration::from_millis(2400),
             last_heard: Duration::from_secs(5),

@@ -85,7 +85,7 @@ pub(crate) enum News<'a> {
     /// The answer to [`Order::Sums`]: 12 bytes a home.
     Sums { token: u32, sums: &'a [u8] },
     /// The answer to [`Order::Page`]: the parameters of a response.
-    Page { token: u32, cursor: u64, done: bool, elements: u32, parameters: &'a [u8] },
+    Page { token: u32, cursor: u64, done: bool, parameters: &'a [u8] },
     /// The answer to [`Order::Digest`]: 8 bytes a bucket.
     Digest { token: u32, sums: &'a [u8] },
     /// What was ordered is done.
@@ -119,11 +119,13 @@ const LAPSES: u8 = 16;
 fn pack_claim(out: &mut Vec<u8>, claim: Option<Claim>) {
     let Claim { term, provisional, left, unreachable, lapses } = claim.unwrap_or_default();
     out.u32(term);
-    out.u8(u8::from(left) * LEFT
-        | u8::from(provisional) * PROVISIONAL
-        | u8::from(unreachable) * UNREACHABLE
-        | u8::from(lapses) * LAPSES
-        | u8::from(claim.is_none()) * NO_CLAIM);
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    let flags = flag(left, LEFT)
+        | flag(provisional, PROVISIONAL)
+        | flag(unreachable, UNREACHABLE)
+        | flag(lapses, LAPSES)
+        | flag(claim.is_none(), NO_CLAIM);
+    out.u8(flags);
 }
 
 fn unpack_claim(from: &mut Unpack<'_>) -> Option<Option<Claim>> {
@@ -265,12 +267,11 @@ impl<'a> News<'a> {
                 out.u32(token);
                 out.block(sums);
             }
-            Self::Page { token, cursor, done, elements, parameters } => {
+            Self::Page { token, cursor, done, parameters } => {
                 out.u8(3);
                 out.u32(token);
                 out.u64(cursor);
                 out.u8(done.into());
-                out.u32(elements);
                 out.block(parameters);
             }
             Self::Digest { token, sums } => {
@@ -306,7 +307,6 @@ impl<'a> News<'a> {
                 token: from.u32()?,
                 cursor: from.u64()?,
                 done: from.flag()?,
-                elements: from.u32()?,
                 parameters: from.block()?,
             },
             4 => Self::Digest { token: from.u32()?, sums: from.block()? },
@@ -428,7 +428,7 @@ mod tests {
             },
             News::Own { own: 1 },
             News::Sums { token: 1, sums: b"sums" },
-            News::Page { token: 1, cursor: 2, done: true, elements: 3, parameters: b"page" },
+            News::Page { token: 1, cursor: 2, done: true, parameters: b"page" },
             News::Digest { token: 1, sums: b"sums" },
             News::Done { token: 1 },
         ];

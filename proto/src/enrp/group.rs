@@ -92,9 +92,8 @@ pub(super) enum Purpose {
     Serve { link: LinkId },
     /// The last step of an audit.
     Sweep { peer: RegistrarId },
-    /// The elements of this registrar, which is no peer any more, get another
-    /// home.
-    Moving { target: RegistrarId },
+    /// The elements of `target`, which is no peer any more, get the home `to`.
+    Moving { target: RegistrarId, to: RegistrarId },
 }
 
 /// An order under way.
@@ -261,7 +260,7 @@ impl Group {
                     peer.dial_failures = peer.dial_failures.saturating_add(1);
                 }
                 let wait =
-                    core::time::Duration::from_millis(250) * (1 << peer.dial_failures.min(4));
+                    core::time::Duration::from_millis(125) * (1 << peer.dial_failures.min(4));
                 peer.dial_at = now.after(wait + jitter);
             }
             if peer.link == Some(id) {
@@ -474,13 +473,13 @@ impl Group {
                 round.digests.get_or_insert_with(super::exchange::Digests::new).add_bytes(sums);
                 self.finish_round(now, token);
             }
-            News::Page { token, cursor, done, elements, parameters } => {
+            News::Page { token, cursor, done, parameters } => {
                 let Some(at) = self.rounds.iter().position(|round| round.token == token) else {
                     return;
                 };
                 let round = self.rounds.swap_remove(at);
                 if let Purpose::Serve { link } = round.purpose {
-                    self.page_written(now, link, cursor, done, elements, parameters);
+                    self.page_written(link, cursor, done, parameters);
                 }
             }
             News::Done { token } => self.finish_round(now, token),
@@ -508,9 +507,10 @@ impl Group {
             }
             Purpose::Homes => self.adopt_orphans(now, &round.sums),
             Purpose::Digest { peer } => self.digested(now, peer, round.digests),
-            Purpose::ServeDigest { link } => self.serve_differing(now, link, round.digests),
-            Purpose::Serve { .. } | Purpose::Moving { .. } => {}
-            Purpose::Sweep { peer } => self.swept(now, peer),
+            Purpose::ServeDigest { link } => self.serve_differing(link, round.digests),
+            Purpose::Serve { .. } => {}
+            Purpose::Moving { to, .. } => self.moved(now, to),
+            Purpose::Sweep { peer } => self.swept(peer),
         }
     }
 
@@ -541,9 +541,15 @@ impl Group {
 
     // Chance.
 
+    /// A random number below `count`; `None` if that is 0.
+    pub(super) fn choose(&mut self, count: usize) -> Option<usize> {
+        let wide = u128::from(draw(&mut self.chance)) * u128::try_from(count).ok()?;
+        usize::try_from(wide >> 64).ok().filter(|_| count > 0)
+    }
+
     /// A random time below `range`.
     pub(super) fn jitter(&mut self, range: core::time::Duration) -> core::time::Duration {
-        let nanos = u128::from(draw(&mut self.chance)) * range.as_nanos() >> 64;
+        let nanos = (u128::from(draw(&mut self.chance)) * range.as_nanos()) >> 64;
         core::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
     }
 }

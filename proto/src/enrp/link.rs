@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use rserpool_engine::{RegistrarId, Timestamp, TransportKind};
+use rserpool_engine::{RegistrarId, Timestamp};
 
 use super::config::Target;
 use super::table::Serving;
@@ -104,9 +104,5 @@ impl Link {
     /// The address of the other end.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.target.addresses.first().copied()
-    }
-
-    pub(super) fn transport(&self) -> TransportKind {
-        self.target.transport
     }
 }

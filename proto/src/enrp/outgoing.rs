@@ -5,11 +5,10 @@ use core::time::Duration;
 
 use rserpool_codec::enrp::extension::{Claim, Extensions};
 use rserpool_codec::enrp::{Body, Message, Server};
-use rserpool_codec::{
-    Addresses, Cause, CauseCode, Causes, Element, LengthForm, Transport, parameter,
-};
+use rserpool_codec::{Addresses, Causes, Element, LengthForm, Transport, parameter};
 use rserpool_engine::{ChannelUse, PoolHandle, RegistrarId, Timestamp, TransportKind};
 
+use super::config::Suggestions;
 use super::exchange::{News, Order};
 use super::group::{Group, Output, Purpose};
 use super::link::LinkId;
@@ -67,10 +66,6 @@ impl Group {
         self.say(link, receiver, Body::Error { causes });
     }
 
-    pub(super) fn complain_of(&mut self, link: LinkId, receiver: RegistrarId, code: CauseCode) {
-        self.complain(link, receiver, Causes::list(&[Cause::new(code, &[])]));
-    }
-
     // Presences.
 
     fn write_presence(&self, out: &mut Vec<u8>, receiver: RegistrarId, reply_required: bool) {
@@ -103,6 +98,12 @@ impl Group {
         let wait = self.config.heartbeat - eighth + self.jitter(eighth * 2);
         self.heartbeat_at = now.after(wait);
         self.appear();
+        // Two that joined at the same time may know each other by others only.
+        let linked = self.linked();
+        let chosen = self.choose(linked.len());
+        if let Some((link, peer)) = chosen.and_then(|at| linked.get(at).copied()) {
+            self.say(link, peer, Body::ListRequest);
+        }
         if self.startup.is_none()
             && let Some(token) = self.begin_round(self.map.shards(), Purpose::Homes)
         {
@@ -164,8 +165,36 @@ impl Group {
                 self.outputs.push_back(Output::Send(link));
             }
         }
+        if !deleted && !renewal && self.config.suggestions == Suggestions::Exchange {
+            self.suggest(news, &kin, &others);
+        }
         self.scratch = kin;
         self.cut_slow(now);
+    }
+
+    /// Suggests the element of an update to the registrar that suits it best.
+    fn suggest(&mut self, news: &News<'_>, kin: &[u8], others: &[u8]) {
+        const SUGGESTED: u8 = 1;
+        let News::Update { pe, .. } = *news else { return };
+        let rank = |id: RegistrarId| id.get() ^ pe.get();
+        let alive = self.peers.iter().filter(|peer| peer.is_established());
+        let Some(best) = alive.max_by_key(|peer| rank(peer.id)) else { return };
+        let (Some(link), id) = (best.link, best.id) else { return };
+        if rank(id) <= rank(self.id) {
+            return;
+        }
+        let update = if best.is_kin() { kin } else { others };
+        let receiver = id.get().to_be_bytes();
+        self.send(link, |out| {
+            let start = out.len();
+            out.extend_from_slice(update);
+            if let Some(&mut [_, ref mut flags, _, _, _, _, _, _, ref mut to @ ..]) =
+                out.get_mut(start..start + 12)
+            {
+                *flags |= SUGGESTED;
+                to.copy_from_slice(&receiver);
+            }
+        });
     }
 
     fn write_update(
@@ -207,6 +236,8 @@ impl Group {
 
     /// Opens links to mentors and peers that have none.
     pub(super) fn run_dials(&mut self, now: Timestamp) {
+        self.mentors
+            .retain(|mentor| mentor.link.is_some() || mentor.until.is_none_or(|until| until > now));
         for at in 0..self.mentors.len() {
             let Some(mentor) = self.mentors.get(at) else { break };
             if mentor.next().is_none_or(|due| due > now) {

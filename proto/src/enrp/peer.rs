@@ -1,9 +1,9 @@
 //! The other registrars, as this one knows them.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use rserpool_codec::enrp::extension::Kin;
-use rserpool_engine::{RegistrarId, Timestamp};
+use rserpool_engine::{RegistrarId, Timestamp, TransportKind};
 
 use super::audit::Audit;
 use super::config::Target;
@@ -130,21 +130,27 @@ impl Peer {
         self.introduced && matches!(self.state, State::Alive)
     }
 
+    /// Where it is: where it says, then where its messages come from.
+    pub(super) fn known_addresses(&self) -> Vec<IpAddr> {
+        let source = self.source.filter(|source| !self.addresses.contains(source));
+        self.addresses.iter().copied().chain(source).collect()
+    }
+
     /// Where to call it, given what this registrar speaks.
     pub(super) fn target(&self, sctp: bool, tcp: bool) -> Option<Target> {
-        use core::net::SocketAddr;
-
-        use rserpool_engine::TransportKind;
-
         let tcp_port = self.kin.filter(|kin| tcp && kin.tcp_port != 0).map(|kin| kin.tcp_port);
         let may_sctp = sctp && self.kin.is_none_or(|kin| kin.sctp);
+        // Of one that others told of, the kind is not known: perhaps it is ours,
+        // and takes TCP at the same port.
+        let may_tcp = tcp && self.kin.is_none() && !self.introduced;
+        let turn = self.dial_failures % 2 == 1 || !may_sctp;
         let (transport, port) = match (tcp_port, self.sctp_port) {
             (Some(port), _) => (TransportKind::Tcp, port),
+            (None, Some(port)) if may_tcp && turn => (TransportKind::Tcp, port),
             (None, Some(port)) if may_sctp => (TransportKind::Sctp, port),
             (None, _) => return None,
         };
-        let source = self.source.filter(|source| !self.addresses.contains(source));
-        let addresses = self.addresses.iter().copied().chain(source);
+        let addresses = self.known_addresses().into_iter();
         let addresses: Vec<_> = addresses.map(|it| SocketAddr::new(it, port)).collect();
         (!addresses.is_empty()).then_some(Target { transport, addresses })
     }

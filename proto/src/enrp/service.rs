@@ -7,7 +7,8 @@ use rserpool_codec::enrp::{Body, Message, Server, Servers, UpdateAction};
 use rserpool_codec::{Addresses, Causes, Element, Reply, Transport};
 use rserpool_engine::{ChannelUse, PoolHandle, RegistrarId, Timestamp};
 
-use super::config::Admission;
+use super::audit::Response;
+use super::config::{Admission, Suggestions};
 use super::exchange::{Apply, Order, Source};
 use super::group::Group;
 use super::link::LinkId;
@@ -45,6 +46,7 @@ impl Group {
         }
         self.heard(now, sender);
         self.act(now, id, sender, &message.body, bytes);
+        self.cut_slow(now);
         self.settle();
     }
 
@@ -82,6 +84,8 @@ impl Group {
         if let Some(link) = self.links.get_mut(id) {
             link.registrar = Some(sender);
         }
+        // It is back: peers are called without being told to.
+        self.mentors.retain(|mentor| mentor.until.is_none() || mentor.link != Some(id));
         self.bind(now, id, sender, Extensions::of(bytes).kin);
         true
     }
@@ -187,11 +191,12 @@ impl Group {
                 self.introduced(now, from);
             }
             Body::HandleTableRequest { own_only } => {
-                self.table_requested(now, id, from, own_only, &Extensions::of(bytes));
+                self.table_requested(id, from, own_only, &Extensions::of(bytes));
             }
             Body::HandleTableResponse { rejected, more, pools } => {
                 let extensions = Extensions::of(bytes);
-                self.table_received(now, id, from, rejected, more, pools, &extensions);
+                let response = Response { rejected, more, pools, extensions };
+                self.table_received(now, id, from, &response);
             }
             Body::HandleUpdate { action, takeover_suggested, handle, element } => {
                 let deleted = action == UpdateAction::Delete;
@@ -331,13 +336,13 @@ impl Group {
             self.say(id, from, Body::ListResponse { rejected: true, servers: Servers::EMPTY });
             return;
         }
-        let known = self
-            .peers
-            .iter()
-            .filter(|peer| peer.id != from && peer.introduced && !peer.addresses.is_empty());
+        let known = self.peers.iter().filter(|peer| peer.id != from && peer.introduced);
         let known: Vec<_> =
-            known.map(|peer| (peer.id, peer.sctp_port, peer.addresses.clone())).collect();
+            known.map(|peer| (peer.id, peer.sctp_port, peer.known_addresses())).collect();
         let servers = known.iter().filter_map(|(registrar, port, addresses)| {
+            if addresses.is_empty() {
+                return None;
+            }
             let transport = Transport::sctp((*port)?, ChannelUse::Data, Addresses::List(addresses));
             Some(Server { registrar: *registrar, transport })
         });
@@ -395,6 +400,7 @@ impl Group {
             return;
         }
         let claim = Extensions::of(bytes).claim.filter(|_| peer.is_kin());
+        let suggested = suggested && self.config.suggestions == Suggestions::Exchange;
         let Some(raw) = element_of_update(bytes) else { return };
         let apply = Apply {
             from,

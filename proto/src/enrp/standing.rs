@@ -45,11 +45,12 @@ impl Standing {
 
     /// The tag to keep with an element.
     pub(crate) fn tag(self) -> u64 {
+        let flag = |set: bool, flag: u64| if set { flag } else { 0 };
         u64::from(self.term)
-            | u64::from(self.provisional) * PROVISIONAL
-            | u64::from(self.unreachable) * UNREACHABLE
-            | u64::from(self.lapses) * LAPSES
-            | u64::from(self.stamp) << STAMP_SHIFT
+            | flag(self.provisional, PROVISIONAL)
+            | flag(self.unreachable, UNREACHABLE)
+            | flag(self.lapses, LAPSES)
+            | (u64::from(self.stamp) << STAMP_SHIFT)
     }
 
     /// The standing a peer's claim gives an element.

@@ -21,11 +21,19 @@ pub(super) struct Mentor {
     failures: u32,
     /// It is this registrar itself.
     pub(super) is_self: bool,
+    /// It was not configured, but was taken over: it may come back, or may
+    /// have been there all the time behind a partition. It is called until then.
+    pub(super) until: Option<Timestamp>,
 }
+
+/// How long a registrar that was taken over is called.
+const CALLED: Duration = Duration::from_secs(3600);
+/// Those called at once.
+const CALLED_MAX: usize = 64;
 
 impl Mentor {
     pub(super) const fn new(now: Timestamp, target: Target) -> Self {
-        Self { target, link: None, at: now, failures: 0, is_self: false }
+        Self { target, link: None, at: now, failures: 0, is_self: false, until: None }
     }
 
     /// When to call it.
@@ -38,7 +46,7 @@ impl Mentor {
         if self.link == Some(link) {
             self.link = None;
             self.failures = if up { 0 } else { self.failures.saturating_add(1) };
-            self.at = now.after(Duration::from_millis(250) * (1 << self.failures.min(5)));
+            self.at = now.after(Duration::from_millis(125) * (1 << self.failures.min(4)));
         }
     }
 }
@@ -97,6 +105,15 @@ impl Startup {
 }
 
 impl Group {
+    /// A registrar was taken over: it is called nevertheless, for a while.
+    pub(super) fn call_on(&mut self, now: Timestamp, target: Target) {
+        let temporary = self.mentors.iter().filter(|mentor| mentor.until.is_some()).count();
+        if temporary < CALLED_MAX && self.mentors.iter().all(|mentor| mentor.target != target) {
+            let until = Some(now.after(CALLED));
+            self.mentors.push(Mentor { until, ..Mentor::new(now, target) });
+        }
+    }
+
     /// Whether a registrar may be asked for its handlespace.
     fn is_mentor(&self, id: RegistrarId) -> bool {
         self.peer(id).is_some_and(|peer| peer.is_established() && peer.link.is_some())
@@ -109,10 +126,10 @@ impl Group {
             Step::Seeking => {}
             Step::Listing | Step::Loading if startup.until <= now => {
                 let mentor = startup.mentor.unwrap_or_default();
-                if startup.step == Step::Loading {
-                    if let Some(peer) = self.peer_mut(mentor) {
-                        peer.audit.reset();
-                    }
+                if startup.step == Step::Loading
+                    && let Some(peer) = self.peer_mut(mentor)
+                {
+                    peer.audit.reset();
                 }
                 self.mentor_failed(now, mentor, false);
                 return;

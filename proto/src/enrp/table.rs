@@ -3,7 +3,7 @@
 
 use rserpool_codec::enrp::extension::{BUCKETS_LEN, BucketSet, Extensions, Session};
 use rserpool_codec::enrp::{Body, HandleTableResponse};
-use rserpool_engine::{RegistrarId, ShardId, Timestamp};
+use rserpool_engine::{RegistrarId, ShardId};
 
 use super::exchange::{Digests, Order};
 use super::group::{Group, Purpose};
@@ -40,7 +40,6 @@ impl Group {
     /// A Handle Table Request.
     pub(super) fn table_requested(
         &mut self,
-        now: Timestamp,
         id: LinkId,
         from: RegistrarId,
         own_only: bool,
@@ -88,18 +87,6 @@ impl Group {
             return;
         }
         serving.pending += 1;
-        if serving.digests.is_some() && !serving.busy {
-            serving.busy = true;
-            let shards = self.map.shards();
-            let token = self.begin_round(shards, Purpose::ServeDigest { link: id });
-            let home = self.id;
-            match token {
-                Some(token) => self.order_all(&Order::Digest { token, home }),
-                None => self.abandon_serving(id, from),
-            }
-            return;
-        }
-        let _ = now;
         self.serve_more(id);
     }
 
@@ -116,7 +103,7 @@ impl Group {
     }
 
     /// The own digests are there: what differs is served.
-    pub(super) fn serve_differing(&mut self, _now: Timestamp, id: LinkId, own: Option<Digests>) {
+    pub(super) fn serve_differing(&mut self, id: LinkId, own: Option<Digests>) {
         let Some(serving) = self.links.get_mut(id).and_then(|link| link.serving.as_mut()) else {
             return;
         };
@@ -134,10 +121,21 @@ impl Group {
 
     /// Orders the next page of a link's table, if one is asked for.
     pub(super) fn serve_more(&mut self, id: LinkId) {
+        let moving = self.is_moving();
         let Some(link) = self.links.get_mut(id) else { return };
         let is_full = link.output.len() > SERVE_STOP_BYTES;
         let (Some(serving), Some(receiver)) = (&mut link.serving, link.registrar) else { return };
-        if serving.busy || serving.pending == 0 || is_full || serving.digests.is_some() {
+        if moving || serving.busy || serving.pending == 0 || is_full {
+            return;
+        }
+        if serving.digests.is_some() {
+            serving.busy = true;
+            let purpose = Purpose::ServeDigest { link: id };
+            let home = self.id;
+            match self.begin_round(self.map.shards(), purpose) {
+                Some(token) => self.order_all(&Order::Digest { token, home }),
+                None => self.abandon_serving(id, receiver),
+            }
             return;
         }
         let kin = serving.session.is_some();
@@ -168,15 +166,7 @@ impl Group {
     }
 
     /// A shard wrote a page.
-    pub(super) fn page_written(
-        &mut self,
-        _now: Timestamp,
-        id: LinkId,
-        cursor: u64,
-        done: bool,
-        _elements: u32,
-        parameters: &[u8],
-    ) {
+    pub(super) fn page_written(&mut self, id: LinkId, cursor: u64, done: bool, parameters: &[u8]) {
         let shards = self.map.shards();
         let Some(link) = self.links.get_mut(id) else { return };
         let (Some(serving), Some(receiver)) = (&mut link.serving, link.registrar) else { return };

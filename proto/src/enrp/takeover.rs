@@ -153,11 +153,21 @@ impl Group {
     /// The elements of `target` are this registrar's from now on.
     fn complete_takeover(&mut self, now: Timestamp, target: RegistrarId) {
         self.stats.takeovers_completed += 1;
-        self.drop_peer(now, target);
+        self.part_from(now, target);
         self.say_all(Body::TakeoverServer { target });
-        let purpose = Purpose::Moving { target };
+        let purpose = Purpose::Moving { target, to: self.id };
         if let Some(token) = self.begin_round(self.map.shards(), purpose) {
             self.order_all(&Order::Take { token, from: target });
+        }
+    }
+
+    /// A registrar is taken over, and no peer any more.
+    fn part_from(&mut self, now: Timestamp, id: RegistrarId) {
+        let (sctp, tcp) = (self.config.sctp_port.is_some(), self.config.tcp_port.is_some());
+        let target = self.peer(id).and_then(|peer| peer.target(sctp, tcp));
+        self.drop_peer(now, id);
+        if let Some(target) = target {
+            self.call_on(now, target);
         }
     }
 
@@ -176,12 +186,35 @@ impl Group {
             self.stats.refused += 1;
             return;
         }
-        self.drop_peer(now, target);
+        self.part_from(now, target);
         let kin = self.peer(from).is_some_and(Peer::is_kin);
-        let purpose = Purpose::Moving { target };
+        let purpose = Purpose::Moving { target, to: from };
         if let Some(token) = self.begin_round(self.map.shards(), purpose) {
             self.order_all(&Order::Rehome { token, from: target, to: from, kin });
         }
+    }
+
+    /// Whether elements are getting another home right now. What is known of
+    /// homes is half of one and half of the other then: nobody is told of it,
+    /// and nobody is compared with it.
+    pub(super) fn is_moving(&self) -> bool {
+        self.rounds.iter().any(|round| matches!(round.purpose, Purpose::Moving { .. }))
+    }
+
+    /// The elements have their new home. What that knew of them before, this
+    /// registrar may have refused as the word of somebody who was not.
+    pub(super) fn moved(&mut self, now: Timestamp, to: RegistrarId) {
+        if let Some(peer) = self.peer_mut(to) {
+            peer.audit.want(now);
+        }
+        if self.is_moving() {
+            return;
+        }
+        let links: Vec<_> = self.links.iter().map(|link| link.id).collect();
+        for link in links {
+            self.serve_more(link);
+        }
+        self.run_audits(now);
     }
 
     /// Elements whose home nobody knows get one: the home is looked for, and
@@ -189,10 +222,9 @@ impl Group {
     pub(super) fn adopt_orphans(&mut self, now: Timestamp, homes: &[(RegistrarId, PeChecksum)]) {
         let until = now.after(self.config.no_response * 2);
         for &(home, _) in homes {
-            let moving = self
-                .rounds
-                .iter()
-                .any(|round| matches!(round.purpose, Purpose::Moving { target } if target == home));
+            let moving = self.rounds.iter().any(
+                |round| matches!(round.purpose, Purpose::Moving { target, .. } if target == home),
+            );
             let full = self.peers.len() >= self.config.peers_max;
             if home == self.id || moving || full || self.peer(home).is_some() {
                 continue;

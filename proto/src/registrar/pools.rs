@@ -19,11 +19,12 @@ use super::journal::Journal;
 use super::suspects::{Suspects, Verdict};
 use super::{Config, Dialect, Peer, Stats, association, kind};
 
+mod jobs;
 mod registration;
 mod replica;
 mod resolution;
 
-pub(super) use replica::Job;
+pub(super) use jobs::Job;
 
 /// Where a message comes from.
 #[derive(Debug)]
@@ -77,6 +78,10 @@ pub(super) struct Pools {
     /// What the registrar group is to hear.
     pub(super) journal: Journal,
     jobs: VecDeque<Job>,
+    /// Elements of others that were suggested to this registrar and are asked
+    /// to move to it, and those of them that are to be asked yet.
+    courted: VecDeque<ElementKey>,
+    uncalled: Vec<ElementKey>,
     keys: Vec<ElementKey>,
     record: Vec<u8>,
     /// The parameter a cause carries.
@@ -102,6 +107,8 @@ impl Pools {
             graves: Graves::default(),
             journal: Journal::default(),
             jobs: VecDeque::new(),
+            courted: VecDeque::new(),
+            uncalled: Vec::new(),
             keys: Vec::new(),
             record: Vec::new(),
             data: Vec::new(),
@@ -228,7 +235,9 @@ impl Pools {
         });
         let own = key.filter(|&key| {
             let home = self.space.get(key).map(|element| element.home());
-            owner.is_some() || home == Some(turn.config.engine.registrar)
+            owner.is_some()
+                || home == Some(turn.config.engine.registrar)
+                || self.courted.contains(&key)
         });
         let Some(key) = own else {
             turn.stats.keep_alive_acks_foreign += 1;
@@ -254,6 +263,13 @@ impl Pools {
             turn.stats.reports_ignored += 1;
             return;
         };
+        let home = self.space.get(key).map(|element| element.home());
+        if self.journal.on && home != Some(turn.config.engine.registrar) {
+            // It is for its home to find out. To remove it here would only make
+            // this registrar differ from the others.
+            turn.stats.reports_ignored += 1;
+            return;
+        }
         self.space.probe(turn.now, key);
         match self.suspects.report(turn.now, key, origin.association) {
             Verdict::Ignore => turn.stats.reports_ignored += 1,
@@ -268,6 +284,9 @@ impl Pools {
 
     /// When [`Pools::poll_due`] has something to do.
     pub(super) fn next_deadline(&self, config: &Config) -> Option<Timestamp> {
+        if !self.uncalled.is_empty() {
+            return Some(Timestamp::ZERO);
+        }
         let condemned = self.suspects.next_deadline(config.report_grace);
         match (self.space.next_deadline(), condemned) {
             (Some(engine), Some(condemned)) => Some(engine.min(condemned)),
@@ -282,6 +301,9 @@ impl Pools {
             turn.stats.reported_away += 1;
             let association = self.remove(turn, key, Departure::Lost);
             return Some(Event { association, call: None, removed: true });
+        }
+        if let Some(key) = self.uncalled.pop() {
+            return Some(self.call(turn, key, out));
         }
         match self.space.poll_due(turn.now)? {
             Due::KeepAlive(key) => {

@@ -157,6 +157,10 @@ impl Cluster {
         self.nodes[node].frozen = true;
     }
 
+    pub(crate) fn is_frozen(&self, node: usize) -> bool {
+        self.nodes[node].frozen
+    }
+
     pub(crate) fn thaw(&mut self, node: usize) {
         self.nodes[node].frozen = false;
         self.settle();
@@ -213,7 +217,7 @@ impl Cluster {
                     Output::Send(id) => {
                         let mut bytes = Vec::new();
                         shard.take_send(id, &mut bytes);
-                        self.to_agent(node, number, id, &bytes);
+                        self.tell_agent(node, number, id, &bytes);
                     }
                     Output::Connect(id) => {
                         let peer = shard.peer(id).unwrap();
@@ -432,6 +436,15 @@ impl Cluster {
         self.say(node, id, &Message::Deregistration { handle, pe: PeId::new(pe) });
     }
 
+    /// A pool user reports an element as unreachable.
+    pub(crate) fn report(&mut self, node: usize, user: u8, handle: &str, pe: u32) {
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 9, 0, user)), 5000);
+        let peer = Peer { address, transport: TransportKind::Tcp };
+        let id = self.nodes[node].shards[0].open(self.now, peer).unwrap();
+        let handle = PoolHandle::new(handle.as_bytes());
+        self.say(node, id, &Message::Unreachable { handle, pe: PeId::new(pe) });
+    }
+
     fn say(&mut self, node: usize, id: AssociationId, message: &Message<'_>) {
         let mut bytes = Vec::new();
         message.emit(&mut bytes, LengthForm::Padded).unwrap();
@@ -441,7 +454,7 @@ impl Cluster {
     }
 
     /// What a registrar sends to an element: keep-alives are answered.
-    fn to_agent(&mut self, node: usize, shard: usize, id: AssociationId, bytes: &[u8]) {
+    fn tell_agent(&mut self, node: usize, shard: usize, id: AssociationId, bytes: &[u8]) {
         let now = self.now;
         let mut rest = bytes;
         while let Frame::Whole(length) = frame(rest) {

@@ -4,4 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod cluster;
+mod foreign;
 mod group;
+mod hostile;
+mod partition;
+mod random;
+mod script;
+mod startup;
+mod takeover;
+mod updates;

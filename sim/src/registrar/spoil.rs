@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use rserpool_codec::asap::{Message, peek_element};
+use rserpool_codec::enrp::{self, Body, UpdateAction};
 use rserpool_codec::{Element, LengthForm};
+use rserpool_engine::PeChecksum;
 
 use super::Registrar;
 use crate::chance::Chance;
@@ -126,4 +128,101 @@ fn confirm(cx: &mut Cx, link: LinkId, message: &[u8]) {
     let response = Message::RegistrationResponse { handle, pe, rejected: false, error: None };
     let _ = response.emit(&mut bytes, LengthForm::Rfc);
     cx.net.send(link, Side::To, bytes);
+}
+
+/// Rules broken between registrars.
+impl Registrar {
+    /// Gives a peer's message to the group as the broken rule has it. `false`:
+    /// it is to be given as it is.
+    pub(super) fn spoil_wire(&mut self, cx: &mut Cx, link: LinkId, message: &[u8]) -> bool {
+        let Ok(read) = enrp::Message::parse(message) else { return false };
+        match (cx.broken, read.body) {
+            (Some(Rule::LostHandleUpdate), Body::HandleUpdate { .. }) => cx.chance.one_in(4),
+            (
+                Some(Rule::UnownedDelete),
+                Body::HandleUpdate { action: UpdateAction::Delete, handle, element, .. },
+            ) => {
+                let local = cx.local(self.node);
+                let mut spaces = self.spaces();
+                let owner = spaces.find_map(|space| {
+                    let element = space.get(space.find(handle, element.pe)?)?;
+                    element.association()
+                });
+                drop(spaces);
+                let client = owner.and_then(|owner| self.clients.get_mut(self.links.get(&owner)?));
+                let Some(client) = client else { return false };
+                // Removed as if the element itself had asked for it.
+                let (at, association) = (client.shard, client.association);
+                client.spoiler.asked += 1;
+                client.spoiler.surplus.push_back(client.spoiler.asked);
+                let mut request = Vec::new();
+                let asks = Message::Deregistration { handle, pe: element.pe };
+                let _ = asks.emit(&mut request, LengthForm::Rfc);
+                if let Some(shard) = self.shards.get_mut(at) {
+                    shard.receive(local, association, &request);
+                }
+                true
+            }
+            (Some(Rule::EndlessTakeover), Body::InitTakeoverAck { target }) => {
+                // Whoever would consent wants it for himself.
+                let wants = enrp::Message {
+                    sender: read.sender,
+                    receiver: self.id,
+                    body: Body::InitTakeover { target },
+                };
+                self.forge(cx, link, &wants);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives the group a message nobody sent.
+    fn forge(&mut self, cx: &Cx, link: LinkId, message: &enrp::Message<'_>) {
+        let local = cx.local(self.node);
+        let mut bytes = Vec::new();
+        let _ = message.emit(&mut bytes, LengthForm::Rfc);
+        let wire = self.wires.get(&link).map(|wire| wire.link);
+        if let (Some(wire), Some(shard)) = (wire, self.shards.first_mut()) {
+            shard.receive_link(local, wire, &bytes);
+        }
+    }
+
+    /// Alters the checksum of presences if an element was ever taken over.
+    pub(super) fn spoil_checksum(&mut self, bytes: &mut Vec<u8>) {
+        let mut kept = PeChecksum::default();
+        let mut moved = core::mem::take(&mut self.moved);
+        for element in self.spaces().flat_map(|space| space.pools()).flat_map(|it| it.elements()) {
+            if element.home() != self.id {
+                continue;
+            }
+            if element.association().is_none() && !moved.contains(&element.pe()) {
+                moved.push(element.pe());
+            }
+            if !moved.contains(&element.pe()) {
+                kept.add(PeChecksum::of(element.handle(), element.pe()));
+            }
+        }
+        self.moved = moved;
+        if self.moved.is_empty() {
+            return;
+        }
+        let mut altered = Vec::new();
+        for message in Messages(bytes) {
+            match enrp::Message::parse(message) {
+                Ok(enrp::Message {
+                    sender,
+                    receiver,
+                    body: Body::Presence { reply_required, checksum: Some(_), server },
+                }) => {
+                    let checksum = Some(kept.finish());
+                    let body = Body::Presence { reply_required, checksum, server };
+                    let presence = enrp::Message { sender, receiver, body };
+                    let _ = presence.emit(&mut altered, LengthForm::Rfc);
+                }
+                _ => altered.extend_from_slice(message),
+            }
+        }
+        *bytes = altered;
+    }
 }

@@ -114,7 +114,7 @@ impl Pools {
         let moved = registered.previous_home.is_some();
         let standing = if registered.outcome == Outcome::Created {
             let name = identity_hash(handle, pe);
-            let last = self.graves.term(turn.now, name);
+            let last = self.graves.find(turn.now, name).map_or(0, |grave| grave.term);
             self.graves.exhume(name);
             Standing { term: last, ..before }.heard(true)
         } else {

@@ -1,4 +1,4 @@
-//! Pool elements of other registrars, and what the registrar group orders.
+//! Pool elements of other registrars, and those that were theirs.
 //!
 //! Which of two registrars that claim an element is its home, the order of
 //! claims decides ([`Standing`]). A registrar that holds the greater claim
@@ -7,124 +7,23 @@
 use core::net::SocketAddr;
 
 use rserpool_codec::asap::Message;
-use rserpool_codec::enrp::extension::{
-    BUCKETS_LEN, BucketSet, bucket_of, hash_bytes, identity_hash,
-};
-use rserpool_codec::{Element, Transport, parameter};
+use rserpool_codec::enrp::extension::identity_hash;
+use rserpool_codec::{Element, Transport};
 use rserpool_engine::{
     AssociationId, ElementKey, ElementRef, PeChecksum, RegistrarId, Registration, RegistrationLife,
-    TableCursor,
 };
 
+use super::super::graves::Grave;
 use super::super::journal::Change;
 use super::{Effect, Pools, Turn};
-use crate::enrp::{
-    Apply, Digests, HOMES_MAX, News, Order, Source, Standing, has_bucket, may_tell_others,
-    split_record, write_element,
-};
+use crate::enrp::{Apply, Source, Standing, split_record};
 
-/// Elements of a handle-table response to another kind: rsplib takes no more.
-const OTHERS_MAX: u32 = 128;
-/// Longest handle another kind is told of.
-const OTHERS_HANDLE_MAX: usize = 32;
-
-/// Something the group ordered that takes more than one turn.
-#[derive(Debug)]
-pub(in crate::registrar) enum Job {
-    Page {
-        token: u32,
-        home: Option<RegistrarId>,
-        buckets: Option<Box<BucketSet>>,
-        cursor: TableCursor,
-        bytes_max: usize,
-        kin: bool,
-        elements: u32,
-        parameters: Vec<u8>,
-        /// Where the handle of the last pool is in `parameters`.
-        handle: core::ops::Range<usize>,
-    },
-    Digest {
-        token: u32,
-        home: RegistrarId,
-        cursor: TableCursor,
-        sums: Digests,
-    },
-    Sweep {
-        token: u32,
-        home: RegistrarId,
-        buckets: Box<BucketSet>,
-        stamp: u16,
-        cursor: TableCursor,
-    },
-    Take {
-        token: u32,
-        from: RegistrarId,
-    },
-    Rehome {
-        token: u32,
-        from: RegistrarId,
-        to: RegistrarId,
-        kin: bool,
-    },
-}
+/// Suggested elements that are asked to move at once.
+const COURTED_MAX: usize = 256;
 
 impl Pools {
-    /// Does what the group orders, or notes it for [`Pools::work`].
-    pub(in crate::registrar) fn obey(&mut self, turn: &mut Turn<'_>, order: &Order<'_>) -> Effect {
-        let none = |home: RegistrarId| (!home.is_none()).then_some(home);
-        let job = match *order {
-            Order::Journal { renewals } => {
-                self.journal.on = true;
-                self.journal.renewals = renewals;
-                self.journal.own(&self.space, turn.config.engine.registrar);
-                return Effect::default();
-            }
-            Order::Apply(ref apply) => return self.apply(turn, apply),
-            Order::Sums { token } => {
-                self.tell_sums(token);
-                return Effect::default();
-            }
-            Order::Page { token, home, buckets, cursor, bytes_max, kin } => Job::Page {
-                token,
-                home: none(home),
-                buckets: buckets.map(|set| Box::new(*set)),
-                cursor: TableCursor::from_bits(cursor),
-                bytes_max: bytes_max as usize,
-                kin,
-                elements: 0,
-                parameters: Vec::new(),
-                handle: 0..0,
-            },
-            Order::Digest { token, home } => {
-                Job::Digest { token, home, cursor: TableCursor::default(), sums: Digests::new() }
-            }
-            Order::Sweep { token, home, buckets, stamp } => Job::Sweep {
-                token,
-                home,
-                buckets: Box::new(*buckets),
-                stamp,
-                cursor: TableCursor::default(),
-            },
-            Order::Take { token, from } => Job::Take { token, from },
-            Order::Rehome { token, from, to, kin } => Job::Rehome { token, from, to, kin },
-        };
-        self.jobs.push_back(job);
-        Effect::default()
-    }
-
-    fn tell_sums(&mut self, token: u32) {
-        let mut sums = Vec::new();
-        for (home, sum) in self.space.homes().take(HOMES_MAX) {
-            sums.extend_from_slice(&home.get().to_be_bytes());
-            sums.extend_from_slice(&sum.to_bits().to_be_bytes());
-        }
-        self.journal.tell(&News::Sums { token, sums: &sums });
-    }
-
-    // What peers say.
-
     /// An element as a peer describes it.
-    fn apply(&mut self, turn: &mut Turn<'_>, apply: &Apply<'_>) -> Effect {
+    pub(super) fn apply(&mut self, turn: &mut Turn<'_>, apply: &Apply<'_>) -> Effect {
         let Ok(element) = Element::parse(apply.element) else { return Effect::default() };
         let key = self.space.find(apply.handle, element.pe);
         let present = key.and_then(|key| self.space.get(key));
@@ -148,9 +47,13 @@ impl Pools {
     }
 
     fn bury_claimed(&mut self, turn: &Turn<'_>, apply: &Apply<'_>, element: &Element<'_>) {
-        if let Some(claim) = apply.claim.filter(|claim| claim.left) {
+        if let Some(claim) = apply.claim {
             let name = identity_hash(apply.handle, element.pe);
-            self.graves.bury(turn.now, name, claim.term);
+            let known = self.graves.find(turn.now, name);
+            if known.is_none_or(|known| known.term <= claim.term) {
+                let grave = Grave { term: claim.term, left: claim.left };
+                self.graves.bury(turn.now, name, grave);
+            }
         }
     }
 
@@ -161,22 +64,22 @@ impl Pools {
             return Effect::default();
         }
         let name = identity_hash(apply.handle, element.pe);
-        let last = self.graves.term(turn.now, name);
-        match apply.claim {
-            Some(claim) if last > 0 && claim.term <= last => {
-                // It left, and the sender does not know. Unless it holds the
-                // element: then it says so with a greater claim.
-                let claim = Standing { term: last, ..Standing::default() }.claim(true);
-                let own = self.space.checksum(me);
-                let change = Change { deleted: true, renewal: false, claim };
-                if self.record_of(turn, element, true) {
-                    let (handle, pe) = (apply.handle, element.pe);
-                    self.journal.update(own, change, handle, pe, &self.record);
-                }
+        let left = self.graves.find(turn.now, name).filter(|grave| grave.left);
+        let last = left.map_or(0, |grave| grave.term);
+        if let Some(claim) = apply.claim.filter(|_| last > 0) {
+            // It left, and the sender does not know. If it holds the element
+            // nevertheless, it says so with a greater claim, or asks it.
+            let left = Standing { term: last, ..Standing::default() }.claim(true);
+            let own = self.space.checksum(me);
+            let change = Change { deleted: true, renewal: false, claim: left };
+            if self.record_of(turn, element, true) {
+                self.journal.update(own, change, apply.handle, element.pe, &self.record);
+            }
+            if claim.term <= last {
                 return Effect::default();
             }
-            _ => self.graves.exhume(name),
         }
+        self.graves.exhume(name);
         let standing = Standing::of_claim(apply.claim.unwrap_or_default(), apply.stamp);
         let standing = Standing { term: standing.term.max(last), ..standing };
         if apply.from == me {
@@ -231,6 +134,9 @@ impl Pools {
         };
         match self.space.register(turn.now, &registration) {
             Ok(registered) => {
+                if apply.suggested {
+                    self.court(registered.key);
+                }
                 turn.stats.replicated += 1;
                 self.suspects.forget(registered.key);
                 self.space.set_tag(registered.key, standing.tag());
@@ -240,6 +146,20 @@ impl Pools {
                 turn.stats.replicas_refused += 1;
                 None
             }
+        }
+    }
+
+    /// Asks an element that was suggested to this registrar to move to it.
+    fn court(&mut self, key: ElementKey) {
+        if self.call_address(key).is_none() || self.courted.contains(&key) {
+            return;
+        }
+        if self.courted.len() >= COURTED_MAX {
+            self.courted.pop_front();
+        }
+        self.courted.push_back(key);
+        if self.uncalled.len() < COURTED_MAX {
+            self.uncalled.push(key);
         }
     }
 
@@ -270,22 +190,30 @@ impl Pools {
         let theirs = apply.claim.map(|claim| (claim, Standing::of_claim(claim, apply.stamp)));
         let counts = match theirs {
             // By the letter of the RFC, but only from the home.
-            None => home == apply.from,
-            Some((_, theirs)) if home == apply.from => theirs.term >= standing.term,
+            _ if home == apply.from => true,
+            None => false,
             // A home before knows that the element left, rather than that it
             // fell silent: it was not for this home to keep.
             Some((claim, theirs)) => claim.left && theirs.beats(apply.from, standing, home),
         };
-        if !counts {
-            turn.stats.stale_updates += 1;
-            return Effect::default();
-        }
-        if home == me && association.is_some() {
+        // Who remembers that the element left, in the term it has here, believes
+        // in a greater term only.
+        let denied =
+            theirs.is_some_and(|(claim, theirs)| claim.left && theirs.term >= standing.term);
+        if home == me && association.is_some() && (counts || denied) {
             // It is right here.
             let term = theirs.map_or(standing.term, |(_, theirs)| theirs.term);
             let standing = Standing { term, ..standing }.heard(true);
             self.space.set_tag(key, standing.tag());
             self.assert_home(turn, key);
+            return Effect::default();
+        }
+        if !counts {
+            turn.stats.stale_updates += 1;
+            if apply.claim.is_some_and(|claim| claim.left) {
+                // Perhaps it is right, and the element answered before it left.
+                self.space.probe(turn.now, key);
+            }
             return Effect::default();
         }
         self.bury_claimed(turn, apply, element);
@@ -327,6 +255,16 @@ impl Pools {
             }
             return Effect::default();
         }
+        if let Some(theirs) = theirs.filter(|theirs| theirs.provisional)
+            && home == me
+            && association.is_some()
+        {
+            // It is right here, and they have not heard from it.
+            let standing = Standing { term: theirs.term, ..standing }.heard(true);
+            self.space.set_tag(key, standing.tag());
+            self.assert_home(turn, key);
+            return Effect::default();
+        }
         let theirs = theirs.unwrap_or(Standing {
             // Any claim of our own kind in this term is greater.
             provisional: true,
@@ -354,7 +292,7 @@ impl Pools {
     }
 
     /// Removes an element; peers know, or need not.
-    fn drop_silently(&mut self, key: ElementKey) -> Option<AssociationId> {
+    pub(super) fn drop_silently(&mut self, key: ElementKey) -> Option<AssociationId> {
         let association = self.space.get(key)?.association();
         self.suspects.forget(key);
         self.space.remove(key);
@@ -369,21 +307,23 @@ impl Pools {
         if !self.journal.on || element.home() != me {
             return;
         }
+        let term = Standing::of_tag(self.space.tag(key)).term;
+        self.graves.bury(
+            turn.now,
+            identity_hash(element.handle(), element.pe()),
+            Grave { term, left },
+        );
         let claim = Standing::of_tag(self.space.tag(key)).claim(left);
         let mut own = self.space.checksum(me);
         own.subtract(PeChecksum::of(element.handle(), element.pe()));
         let change = Change { deleted: true, renewal: false, claim };
-        if left {
-            let name = identity_hash(element.handle(), element.pe());
-            self.graves.bury(turn.now, name, claim.term);
-        }
         self.journal.update(own, change, element.handle(), element.pe(), element.record());
     }
 
     // Elements that were taken over.
 
     /// The element is this registrar's now, by its own word.
-    fn take(&mut self, turn: &Turn<'_>, key: ElementKey) {
+    pub(super) fn take(&mut self, turn: &Turn<'_>, key: ElementKey) {
         let standing = Standing::of_tag(self.space.tag(key));
         self.space.set_home(turn.now, key, turn.config.engine.registrar);
         let standing = Standing { provisional: true, lapses: false, ..standing };
@@ -396,7 +336,7 @@ impl Pools {
     }
 
     /// Starts the registration life that an element registered with.
-    fn start_life(&mut self, turn: &Turn<'_>, key: ElementKey) {
+    pub(super) fn start_life(&mut self, turn: &Turn<'_>, key: ElementKey) {
         let record = self.space.get(key).map(|element| element.record());
         let wire = record.and_then(|record| record.get(12..16)?.try_into().ok());
         let life =
@@ -409,9 +349,16 @@ impl Pools {
     /// An element without an association that this registrar called answers:
     /// it is its home for good.
     pub(super) fn answered_call(&mut self, turn: &mut Turn<'_>, key: ElementKey) {
+        let me = turn.config.engine.registrar;
         let standing = Standing::of_tag(self.space.tag(key));
-        self.space.set_tag(key, standing.heard(false).tag());
-        if standing.provisional {
+        let moved = self.space.get(key).is_some_and(|element| element.home() != me);
+        if moved {
+            self.courted.retain(|courted| *courted != key);
+            self.space.set_home(turn.now, key, me);
+            self.start_life(turn, key);
+        }
+        self.space.set_tag(key, standing.heard(moved).tag());
+        if standing.provisional || moved {
             turn.stats.confirmed += 1;
             self.assert_home(turn, key);
         }
@@ -421,174 +368,6 @@ impl Pools {
     /// cannot be called.
     pub(super) fn call_address(&self, key: ElementKey) -> Option<SocketAddr> {
         asap_address(&self.space.get(key)?)
-    }
-
-    // Jobs.
-
-    /// Whether there is something for [`Pools::work`].
-    pub(in crate::registrar) fn has_jobs(&self) -> bool {
-        !self.jobs.is_empty()
-    }
-
-    /// Works on what the group ordered, on about `budget` elements. Returns
-    /// how many it was.
-    pub(in crate::registrar) fn work(&mut self, turn: &mut Turn<'_>, budget: usize) -> usize {
-        let mut left = budget;
-        while left > 0 {
-            let Some(mut job) = self.jobs.pop_front() else { break };
-            let (used, done) = self.step(turn, &mut job, left);
-            left = left.saturating_sub(used.max(1));
-            if !done {
-                // The others have their turn, too.
-                self.jobs.push_back(job);
-            }
-        }
-        budget - left
-    }
-
-    fn step(&mut self, turn: &mut Turn<'_>, job: &mut Job, budget: usize) -> (usize, bool) {
-        match job {
-            Job::Page { .. } => self.step_page(turn, job, budget),
-            Job::Digest { token, home, cursor, sums } => {
-                let more = self.space.handle_table(cursor, Some(*home), budget, &mut self.keys);
-                let used = self.keys.len();
-                for key in &self.keys {
-                    if let Some(element) = self.space.get(*key) {
-                        let standing = Standing::of_tag(self.space.tag(*key));
-                        let bucket = bucket_of(element.handle(), element.pe());
-                        sums.add(bucket, digest(&element, standing));
-                    }
-                }
-                if !more {
-                    let mut bytes = Vec::with_capacity(BUCKETS_LEN * 8);
-                    sums.emit(&mut bytes);
-                    self.journal.tell(&News::Digest { token: *token, sums: &bytes });
-                }
-                (used, !more)
-            }
-            Job::Sweep { token, home, buckets, stamp, cursor } => {
-                let (token, home, stamp) = (*token, *home, *stamp);
-                let mut keys = core::mem::take(&mut self.keys);
-                let more = self.space.handle_table(cursor, Some(home), budget, &mut keys);
-                let used = keys.len();
-                for key in keys.drain(..) {
-                    let Some(element) = self.space.get(key) else { continue };
-                    let bucket = bucket_of(element.handle(), element.pe());
-                    let seen = Standing::of_tag(self.space.tag(key)).stamp == stamp;
-                    if !seen && has_bucket(buckets, bucket) {
-                        turn.stats.swept += 1;
-                        self.drop_silently(key);
-                    }
-                }
-                self.keys = keys;
-                if !more {
-                    self.journal.tell(&News::Done { token });
-                }
-                (used, !more)
-            }
-            Job::Take { token, from } => {
-                let (token, from) = (*token, *from);
-                let me = turn.config.engine.registrar;
-                for used in 0..budget {
-                    let Some(key) = self.space.first_of_home(from).filter(|_| from != me) else {
-                        self.journal.own(&self.space, me);
-                        self.journal.tell(&News::Done { token });
-                        return (used, true);
-                    };
-                    turn.stats.taken_over += 1;
-                    self.take(turn, key);
-                }
-                self.journal.own(&self.space, me);
-                (budget, false)
-            }
-            Job::Rehome { token, from, to, kin } => {
-                let (token, from, to, kin) = (*token, *from, *to, *kin);
-                for used in 0..budget {
-                    let Some(key) = self.space.first_of_home(from).filter(|_| from != to) else {
-                        self.journal.tell(&News::Done { token });
-                        return (used, true);
-                    };
-                    let standing = Standing::of_tag(self.space.tag(key));
-                    self.space.set_home(turn.now, key, to);
-                    let standing = Standing { provisional: true, lapses: !kin, ..standing };
-                    self.space.set_tag(key, standing.tag());
-                    if !kin {
-                        self.start_life(turn, key);
-                    } else {
-                        self.space.start_life(turn.now, key, RegistrationLife::Infinite);
-                    }
-                }
-                (budget, false)
-            }
-        }
-    }
-
-    fn step_page(&mut self, turn: &mut Turn<'_>, job: &mut Job, budget: usize) -> (usize, bool) {
-        let Job::Page {
-            token,
-            home,
-            buckets,
-            cursor,
-            bytes_max,
-            kin,
-            elements,
-            parameters,
-            handle: last,
-        } = job
-        else {
-            return (0, true);
-        };
-        let mut keys = core::mem::take(&mut self.keys);
-        let (mut used, mut full, mut more) = (0, false, true);
-        while used < budget && more && !full {
-            let before = cursor.clone();
-            more = self.space.handle_table(cursor, *home, 1, &mut keys);
-            used += 1;
-            let Some(element) = keys.first().and_then(|key| self.space.get(*key)) else { continue };
-            let (handle, record) = (element.handle(), element.record());
-            let skip = match (&buckets, *kin) {
-                (Some(set), _) => !has_bucket(set, bucket_of(handle, element.pe())),
-                (None, kin) => !kin && !may_tell_others(handle, record, OTHERS_HANDLE_MAX),
-            };
-            if skip {
-                continue;
-            }
-            let start = parameters.len();
-            let same = last.start < last.end
-                && parameters.get(last.clone()).is_some_and(|it| it == handle.as_bytes());
-            let mut written = same || parameter::emit_pool_handle(handle, parameters).is_ok();
-            let claim = Standing::of_tag(self.space.tag(element.key())).claim(false);
-            let claim = kin.then_some(claim);
-            written = written && write_element(parameters, record, element.home(), *kin, claim);
-            if !written {
-                parameters.truncate(start);
-                continue;
-            }
-            if parameters.len() > *bytes_max && start > 0 {
-                parameters.truncate(start);
-                *cursor = before;
-                (full, more) = (true, true);
-                break;
-            }
-            if !same {
-                *last = start + 4..start + 4 + handle.as_bytes().len();
-            }
-            *elements += 1;
-            full = !*kin && *elements >= OTHERS_MAX;
-        }
-        self.keys = keys;
-        let done = full || !more;
-        if done {
-            turn.stats.pages += 1;
-            self.journal.tell(&News::Page {
-                token: *token,
-                cursor: cursor.to_bits(),
-                done: !more,
-                elements: *elements,
-                parameters,
-            });
-        }
-        (used, done)
     }
 
     /// The keep-alive that makes an element this registrar's, or keeps it so.
@@ -617,15 +396,4 @@ fn asap_address(element: &ElementRef<'_>) -> Option<SocketAddr> {
     let transport = Transport::parse(asap).ok()?;
     let address = transport.addresses.iter().find(|address| !address.is_unspecified())?;
     Some(SocketAddr::new(address, transport.port))
-}
-
-/// What an audit compares of an element: all but its home, which is a part of
-/// the question.
-fn digest(element: &ElementRef<'_>, standing: Standing) -> u64 {
-    let record = element.record();
-    let name = identity_hash(element.handle(), element.pe());
-    let (before, after) = record.split_at_checked(12).unwrap_or((record, &[]));
-    let head = hash_bytes(before.get(..8).unwrap_or(before), name);
-    let standing = u64::from(standing.term) << 1 | u64::from(standing.provisional);
-    hash_bytes(after, head ^ hash_bytes(&standing.to_be_bytes(), 1))
 }
