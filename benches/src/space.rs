@@ -53,6 +53,9 @@ pub struct Space {
     resolution: Resolution,
     cursor: TableCursor,
     page: Vec<ElementKey>,
+    /// Where the audit of the checksum stands, and how many it has seen.
+    audited: TableCursor,
+    audited_elements: u64,
 }
 
 impl Space {
@@ -95,6 +98,8 @@ impl Space {
             resolution: Resolution::default(),
             cursor: TableCursor::default(),
             page: Vec::new(),
+            audited: TableCursor::default(),
+            audited_elements: 0,
         }
     }
 
@@ -199,7 +204,7 @@ struct Operation {
 }
 
 /// Every operation. Each call of `run` measures one chunk.
-const OPERATIONS: [Operation; 21] = [
+const OPERATIONS: [Operation; 26] = [
     Operation { name: "find", run: Space::find },
     Operation { name: "find and read", run: Space::find_and_read },
     Operation { name: "register new", run: Space::register_new },
@@ -221,6 +226,11 @@ const OPERATIONS: [Operation; 21] = [
     Operation { name: "checksum", run: Space::checksum },
     Operation { name: "checksum audit per element", run: Space::checksum_audit },
     Operation { name: "touch, dependent", run: Space::touch_dependent },
+    Operation { name: "touch, batch", run: Space::touch_batch },
+    Operation { name: "reregister changed, dependent", run: Space::reregister_dependent },
+    Operation { name: "reregister changed, batch", run: Space::reregister_batch },
+    Operation { name: "resolve 3, dependent", run: Space::resolve_dependent },
+    Operation { name: "resolve 3, batch", run: Space::resolve_batch },
 ];
 
 /// The name of a space of this policy and shape.

@@ -120,9 +120,16 @@ impl<const LIST: usize> Groups<LIST> {
         element: u32,
         share: PeChecksum,
     ) -> u32 {
+        let group = self.find_or_create(id);
+        self.add_to(elements, group, element, share);
+        group
+    }
+
+    /// The list of this identity, which gets an element at once.
+    #[inline]
+    pub(crate) fn find_or_create(&mut self, id: u64) -> u32 {
         let group = self.find(id).unwrap_or_else(|| self.create(id));
         self.recent = group;
-        self.add_to(elements, group, element, share);
         group
     }
 

@@ -1,5 +1,6 @@
 //! One shard's pools and pool elements.
 
+mod batch;
 mod check;
 mod elements;
 mod group;
@@ -14,6 +15,7 @@ use core::fmt;
 
 use ahash::RandomState;
 
+pub use batch::Question;
 pub use elements::ElementRef;
 pub use pools::PoolRef;
 pub use register::{Outcome, Registered, Registration};

@@ -23,9 +23,9 @@ mod pool;
 mod ring;
 mod roster;
 mod shard_map;
+mod sharded;
 mod slab;
 mod sorted;
-mod sparse;
 mod time;
 pub mod tree;
 mod wheel;
@@ -33,8 +33,8 @@ mod wheel;
 pub use config::Config;
 pub use error::{Limit, RegisterError, UnknownPool};
 pub use handlespace::{
-    Due, ElementRef, Handlespace, Outcome, PoolRef, Registered, Registration, Reported, Resolution,
-    Stats, TableCursor,
+    Due, ElementRef, Handlespace, Outcome, PoolRef, Question, Registered, Registration, Reported,
+    Resolution, Stats, TableCursor,
 };
 pub use key::ElementKey;
 pub use mode::{Caller, ModeError, SelectionKey, SelectionMode, ZoneId};
@@ -44,4 +44,5 @@ pub use names::{
 };
 pub use policy::{Policy, PolicyKind};
 pub use shard_map::{ShardId, ShardMap};
+pub use sharded::ShardedHandlespace;
 pub use time::Timestamp;

@@ -184,6 +184,19 @@ impl Lots {
         self.classes = NONE;
     }
 
+    /// Reads the lots of a small pool, or where those of a larger one are; for
+    /// batches.
+    #[inline]
+    pub(crate) fn touch(&self, urn: &Urn, words: &Arena<u32>) -> u32 {
+        if self.classes != NONE {
+            return urn.classes[self.classes].occupied;
+        }
+        let last = self.all.len().min(SMALL);
+        let lot = |at: u32| self.all.get(words, at).weight;
+        // Entries of 12 bytes: each fifth is in another cache line.
+        (0..last).step_by(5).chain(last.checked_sub(1)).fold(0, |sum, at| sum ^ lot(at))
+    }
+
     /// Calls `take` with up to `items` different elements in the order drawn.
     #[inline]
     pub(crate) fn select(

@@ -22,6 +22,7 @@ use crate::policy::{Family, Standing};
 use crate::ring::{Blocks, Ring};
 use crate::slab::Slab;
 use crate::sorted::{self, Sorted};
+use crate::tree::Tree;
 
 pub(crate) use check::Counts;
 
@@ -92,6 +93,18 @@ impl Order {
     /// Whether an element that is passed over has had its turn.
     pub(crate) const fn has_turns(&self) -> bool {
         matches!(self, Self::Circle(_) | Self::Turns { .. })
+    }
+}
+
+impl Order {
+    /// The tree and the key by which an element goes to its place, if it does.
+    pub(crate) fn way(&self, standing: Standing) -> Option<(Tree, u64)> {
+        match (self, standing) {
+            (Self::Sorted { sorted, .. }, Standing::Key(value)) => {
+                Some((sorted.tree(), value.into()))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -245,6 +258,30 @@ impl Orders {
         }
     }
 
+    /// Reads what a selection begins with, for batches: what follows finds it
+    /// near. Returns a number to keep the compiler from skipping it.
+    #[inline]
+    pub(crate) fn touch_front(&self, order: &Order) -> u32 {
+        match order {
+            Order::Circle(ring) => ring.touch(&self.blocks),
+            Order::Sorted { sorted, .. } | Order::Turns { sorted, .. } => {
+                sorted.touch_first(&self.sorted)
+            }
+            Order::Lots { lots, .. } => lots.touch(&self.urn, &self.words),
+            Order::Moded(number) => self.modes.len() ^ number,
+        }
+    }
+
+    /// Reads where a linked element is in an order, likewise.
+    #[inline]
+    pub(crate) fn touch_place(&self, order: &Order, slot: u32) -> u32 {
+        let place = self.places[slot];
+        match order {
+            Order::Sorted { .. } | Order::Turns { .. } => Sorted::touch(&self.sorted, place),
+            Order::Circle(_) | Order::Lots { .. } | Order::Moded(_) => place,
+        }
+    }
+
     /// Adds up to `items` elements in the order of the policy to `into`, and
     /// lets the first `advance` of them have had their turn.
     #[inline]
@@ -261,9 +298,10 @@ impl Orders {
             ring.select(&self.blocks, items, advance, |key| into.push(key));
             return;
         }
+        let was_empty = into.is_empty();
         self.list(order, items, into);
-        if let (Order::Sorted { sorted, degrades }, 1, Some(first)) =
-            (&mut *order, advance, into.first())
+        if let (Order::Sorted { sorted, degrades }, 1, true, Some(first)) =
+            (&mut *order, advance, was_empty, into.first())
         {
             let step = if *degrades { elements[first.index].second } else { 0 };
             let (blocks, places) = (&mut self.sorted, &mut self.places);

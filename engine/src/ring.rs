@@ -169,6 +169,16 @@ impl Ring {
         }
     }
 
+    /// Reads the block at the place, for batches.
+    #[inline]
+    pub(crate) fn touch(&self, blocks: &Blocks) -> u32 {
+        if self.block == NONE {
+            return 0;
+        }
+        let block = &blocks[self.block];
+        block.members[self.index as usize % MEMBERS as usize].index ^ block.len
+    }
+
     /// Calls `take` with up to `items` elements from the place on, then moves
     /// the place on by `advance` of them.
     #[inline]

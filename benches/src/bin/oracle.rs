@@ -51,5 +51,6 @@ fn main() -> io::Result<()> {
     for (name, draws, single, pairs) in run.fairness.results() {
         writeln!(out, "| {name} | {draws} | {single:.1} | {pairs:.1} |")?;
     }
+    run.fairness.assert_fair();
     Ok(())
 }

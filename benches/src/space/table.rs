@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use rserpool_engine::{PeChecksum, PeId, PoolHandle};
+use rserpool_engine::PeChecksum;
 
 use super::{CHUNK, Space, TableCursor};
 use crate::measure::Measured;
@@ -59,23 +59,19 @@ impl Space {
 
     /// The checksum computed anew from the handle table.
     pub(super) fn checksum_audit(&mut self, measured: &mut Measured) {
-        let mut elements = 0;
+        let mut sum = PeChecksum::default();
+        let mut more = true;
         measured.time(0, || {
-            elements = self.next_page();
-            let nobody = PoolHandle::new(b"");
-            let (mut handle, mut share) = (nobody, PeChecksum::default());
-            let mut sum = PeChecksum::default();
-            for element in self.page.iter().filter_map(|&key| self.handlespace.get(key)) {
-                // The table is grouped by pool: the handle's share is seldom new.
-                if element.handle() != handle {
-                    handle = element.handle();
-                    share = PeChecksum::of(handle, PeId::new(0));
-                }
-                sum.add(share);
-                sum.add(PeChecksum::of(nobody, element.pe()));
-            }
+            let (space, cursor) = (&self.handlespace, &mut self.audited);
+            more = space.audit_checksum(cursor, OWN, PAGE, &mut sum);
             u64::from(sum.finish())
         });
-        measured.calls += elements;
+        let all = u64::from(self.elements());
+        measured.calls += if more { PAGE as u64 } else { all - self.audited_elements };
+        self.audited_elements += PAGE as u64;
+        if !more {
+            self.audited = TableCursor::default();
+            self.audited_elements = 0;
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Registration, re-registration, removal, ownership.
 
+use core::mem::discriminant;
+
 use super::{Handlespace, fold};
 use crate::element::{Delay, Element, Flag, NEVER};
 use crate::paged::SLOTS_MAX;
@@ -58,6 +60,20 @@ pub struct Registered {
     pub previous_home: Option<RegistrarId>,
 }
 
+#[inline]
+fn check_consistency(pool: &Pool, new: &Registration<'_>) -> Result<(), RegisterError> {
+    if discriminant(&pool.policy) != discriminant(&new.policy) {
+        return Err(RegisterError::InconsistentPolicy(pool.policy));
+    }
+    if pool.transport != new.transport {
+        return Err(RegisterError::InconsistentTransport(pool.transport));
+    }
+    if pool.channel_use != new.channel_use {
+        return Err(RegisterError::InconsistentChannelUse(pool.channel_use));
+    }
+    Ok(())
+}
+
 impl Handlespace {
     /// Registers or re-registers an element (RFC 5352, 3.1), or applies a
     /// peer's Handle Update. All attributes are replaced; the life starts anew,
@@ -70,29 +86,31 @@ impl Handlespace {
         now: Timestamp,
         registration: &Registration<'_>,
     ) -> Result<Registered, RegisterError> {
-        let Registration { handle, pe, home, .. } = *registration;
-        let name = handle.as_bytes();
-        if name.is_empty() || name.len() > usize::from(self.config.handle_bytes_max) {
-            return Err(RegisterError::InvalidHandle);
-        }
-        if pe.is_none() {
-            return Err(RegisterError::InvalidPeId);
-        }
-        if home.is_none() {
-            return Err(RegisterError::InvalidHome);
-        }
-        if registration.record.len() > usize::from(self.config.record_bytes_max) {
-            return Err(RegisterError::LackOfResources(Limit::RecordBytes));
-        }
+        self.check_attributes(registration)?;
+        let Registration { handle, pe, .. } = *registration;
         let handle_hash = self.hash_handle(handle);
         let hash = self.hash_pe(handle_hash, pe.get());
-        if let Some(slot) = self.element_slot(hash, handle, pe.get()) {
-            self.check_consistency(self.elements[slot].pool(), registration)?;
-            return Ok(self.renew(now, slot, registration));
+        let slot = self.element_slot(hash, handle, pe.get());
+        self.register_at(now, registration, (handle_hash, hash), slot)
+    }
+
+    /// Registers an element whose attributes are valid, and whose slot is
+    /// known if there is one. The hashes are those of handle and element.
+    #[inline]
+    pub(super) fn register_at(
+        &mut self,
+        now: Timestamp,
+        registration: &Registration<'_>,
+        (handle_hash, hash): (u64, u64),
+        slot: Option<u32>,
+    ) -> Result<Registered, RegisterError> {
+        let handle = registration.handle;
+        if let Some(slot) = slot {
+            return self.renew(now, slot, registration);
         }
         let pool = match self.pool_slot(handle_hash, handle) {
             Some(pool) => {
-                self.check_consistency(pool, registration)?;
+                check_consistency(&self.pools[pool], registration)?;
                 if self.pools[pool].len >= self.config.elements_per_pool_max {
                     return Err(RegisterError::LackOfResources(Limit::ElementsPerPool));
                 }
@@ -113,16 +131,21 @@ impl Handlespace {
         Ok(self.create(now, pool, hash, registration))
     }
 
-    fn check_consistency(&self, pool: u32, new: &Registration<'_>) -> Result<(), RegisterError> {
-        let pool = &self.pools[pool];
-        if pool.policy.kind() != new.policy.kind() {
-            return Err(RegisterError::InconsistentPolicy(pool.policy));
+    /// Whether the attributes are valid by themselves.
+    #[inline]
+    pub(super) fn check_attributes(&self, new: &Registration<'_>) -> Result<(), RegisterError> {
+        let name = new.handle.as_bytes();
+        if name.is_empty() || name.len() > usize::from(self.config.handle_bytes_max) {
+            return Err(RegisterError::InvalidHandle);
         }
-        if pool.transport != new.transport {
-            return Err(RegisterError::InconsistentTransport(pool.transport));
+        if new.pe.is_none() {
+            return Err(RegisterError::InvalidPeId);
         }
-        if pool.channel_use != new.channel_use {
-            return Err(RegisterError::InconsistentChannelUse(pool.channel_use));
+        if new.home.is_none() {
+            return Err(RegisterError::InvalidHome);
+        }
+        if new.record.len() > usize::from(self.config.record_bytes_max) {
+            return Err(RegisterError::LackOfResources(Limit::RecordBytes));
         }
         Ok(())
     }
@@ -150,40 +173,35 @@ impl Handlespace {
         new: &Registration<'_>,
     ) -> Registered {
         let pe = new.pe.get();
+        let values = new.policy.values();
+        let home = if new.home == self.config.registrar {
+            self.watch.own
+        } else {
+            self.homes.find_or_create(new.home.get().into())
+        };
+        let association = new.association.map(|it| self.associations.find_or_create(it.0));
         let slot = self.elements.take();
+        self.orders.reserve(slot);
         let record = &mut self.pools[pool];
         record.len += 1;
-        let generation = self.elements[slot].generation + 1;
-        let key = ElementKey { index: slot, generation };
-        let position = record.roster.insert(&mut self.rosters, key);
-        let share = record.share(pe);
-        let values = new.policy.values();
-        self.orders.reserve(slot);
         let element = &mut self.elements[slot];
-        *element = Element::new(generation, pe, pool, position);
+        let key = ElementKey { index: slot, generation: element.generation + 1 };
+        let position = record.roster.insert(&mut self.rosters, key);
+        *element = Element::new(key.generation, pe, pool, position);
         (element.first, element.second) = (values.first, values.degradation);
+        element.set_home(home);
+        element.set_association(association);
         element.renew(now, new.life);
+        element.keep_alive = self.watch.keep_alive(now, slot, element);
         if new.policy.kind().rule().has_distance {
             element.set_delay(Delay { dpf: values.dpf, distance: values.distance });
         }
         element.store(&mut self.bytes, new.record);
-        let home = if new.home == self.config.registrar {
-            self.homes.add_to(&mut self.elements, self.watch.own, slot, share);
-            self.watch.own
-        } else {
-            self.homes.add(&mut self.elements, new.home.get().into(), slot, share)
-        };
-        let association = new.association.map(|association| {
-            let share = PeChecksum::default();
-            self.associations.add(&mut self.elements, association.0, slot, share)
-        });
-        let element = &mut self.elements[slot];
-        element.set_home(home);
-        element.set_association(association);
-        let order = &mut self.pools[pool].order;
-        self.orders.link(order, element, key, new.policy.standing(), now);
-        let element = &mut self.elements[slot];
-        element.keep_alive = self.watch.keep_alive(now, slot, element);
+        self.orders.link(&mut record.order, element, key, new.policy.standing(), now);
+        self.homes.add_to(&mut self.elements, home, slot, record.share(pe));
+        if let Some(group) = association {
+            self.associations.add_to(&mut self.elements, group, slot, PeChecksum::default());
+        }
         self.wheel.arm(&mut self.elements, now.as_micros(), slot);
         let (elements, pools, secret) = (&self.elements, &self.pools, self.secret);
         let hash_of = |it: u32| {
@@ -198,50 +216,53 @@ impl Handlespace {
     }
 
     #[inline]
-    fn renew(&mut self, now: Timestamp, slot: u32, new: &Registration<'_>) -> Registered {
+    fn renew(
+        &mut self,
+        now: Timestamp,
+        slot: u32,
+        new: &Registration<'_>,
+    ) -> Result<Registered, RegisterError> {
         let element = &self.elements[slot];
-        let is_home = self.homes.id(element.home()) == u64::from(new.home.get());
-        let association = element.association().map(|it| self.associations.id(it));
+        check_consistency(&self.pools[element.pool()], new)?;
+        let is_home = if element.home() == self.watch.own {
+            new.home == self.config.registrar
+        } else {
+            self.homes.id(element.home()) == u64::from(new.home.get())
+        };
+        let is_association = match (element.association(), new.association) {
+            (Some(group), Some(new)) => self.associations.id(group) == new.0,
+            (before, new) => before.is_none() && new.is_none(),
+        };
         let mut previous_home = None;
-        if !is_home || association != new.association.map(|it| it.0) {
+        if !is_home || !is_association {
             previous_home = self.move_home(slot, new.home);
             self.move_association(slot, new.association);
         }
-        let is_other_policy = self.replace_policy(now, slot, new.policy);
+        let values = new.policy.values();
         let element = &mut self.elements[slot];
-        let is_other_record = element.store(&mut self.bytes, new.record);
         let before = element.deadline();
         element.renew(now, new.life);
         element.keep_alive = self.watch.keep_alive(now, slot, element);
-        let key = ElementKey { index: slot, generation: element.generation };
-        if element.deadline() < before || !element.has(Flag::Armed) {
-            self.wheel.rearm(&mut self.elements, now.as_micros(), slot);
-        }
-        let outcome = if is_other_policy | is_other_record | previous_home.is_some() {
-            Outcome::Changed
-        } else {
-            Outcome::Renewed
-        };
-        Registered { key, outcome, previous_home }
-    }
-
-    /// Replaces the policy values; whether they are others than before.
-    #[inline]
-    fn replace_policy(&mut self, now: Timestamp, slot: u32, policy: Policy) -> bool {
-        let values = policy.values();
-        let element = &mut self.elements[slot];
-        let mut is_changed = element.first != values.first;
+        let is_other_record = element.store(&mut self.bytes, new.record);
+        let mut is_other_policy = element.first != values.first;
         if element.second != values.degradation {
-            is_changed |= !matches!(policy, Policy::WeightedRoundRobin { .. });
+            is_other_policy |= !matches!(new.policy, Policy::WeightedRoundRobin { .. });
         }
         if element.has(Flag::Delayed) {
             let delay = Delay { dpf: values.dpf, distance: values.distance };
-            is_changed |= element.set_delay(delay) != delay;
+            is_other_policy |= element.set_delay(delay) != delay;
         }
-        if is_changed || policy.kind().rule().degrades {
-            self.relink(now, slot, policy, is_changed);
+        let key = ElementKey { index: slot, generation: element.generation };
+        let is_late = element.deadline() < before || !element.has(Flag::Armed);
+        if is_other_policy || new.policy.kind().rule().degrades {
+            self.relink(now, slot, new.policy, is_other_policy);
         }
-        is_changed
+        if is_late {
+            self.wheel.rearm(&mut self.elements, now.as_micros(), slot);
+        }
+        let is_changed = is_other_policy | is_other_record | previous_home.is_some();
+        let outcome = if is_changed { Outcome::Changed } else { Outcome::Renewed };
+        Ok(Registered { key, outcome, previous_home })
     }
 
     #[inline(never)]
@@ -254,8 +275,7 @@ impl Handlespace {
         }
         let key = ElementKey { index: slot, generation: element.generation };
         let order = &mut self.pools[element.pool()].order;
-        let standing = policy.standing();
-        self.orders.relink(order, element, key, standing, before, is_changed, now);
+        self.orders.relink(order, element, key, policy.standing(), before, is_changed, now);
     }
 
     fn share(&self, slot: u32) -> PeChecksum {

@@ -1,7 +1,8 @@
 //! Handle tables: the whole handlespace, page by page.
 
 use super::Handlespace;
-use crate::{ElementKey, RegistrarId};
+use crate::pool::Pool;
+use crate::{ElementKey, PeChecksum, RegistrarId};
 
 /// How many elements and pools a page looks at beyond those it gives.
 const LOOKS: usize = 1024;
@@ -30,6 +31,35 @@ impl Handlespace {
         page: &mut Vec<ElementKey>,
     ) -> bool {
         page.clear();
+        self.visit_page(cursor, home, limit, |_, key| page.push(key))
+    }
+
+    /// The PE checksum of the next `limit` elements of the handle table with
+    /// this home, computed anew from their identifiers and added to `sum`;
+    /// `false` on the last page. Once through, `sum` is what
+    /// [`Handlespace::checksum`] says, if nothing changed meanwhile.
+    pub fn audit_checksum(
+        &self,
+        cursor: &mut TableCursor,
+        home: RegistrarId,
+        limit: usize,
+        sum: &mut PeChecksum,
+    ) -> bool {
+        self.visit_page(cursor, Some(home), limit, |pool, key| {
+            sum.add(pool.share(self.elements[key.index].pe));
+        })
+    }
+
+    /// Calls `visit` with the elements of a page and their pool; `false` on the
+    /// last page.
+    #[inline]
+    fn visit_page(
+        &self,
+        cursor: &mut TableCursor,
+        home: Option<RegistrarId>,
+        limit: usize,
+        mut visit: impl FnMut(&Pool, ElementKey),
+    ) -> bool {
         let home = match home {
             None => None,
             Some(home) => match self.homes.find(home.get().into()) {
@@ -37,20 +67,22 @@ impl Handlespace {
                 group => group,
             },
         };
+        let mut left = limit;
         let mut looks = limit.saturating_add(LOOKS);
         while cursor.pool < self.pools.end() {
             let pool = &self.pools[cursor.pool];
             let mut is_full = false;
             if pool.is_there() {
                 pool.roster.visit(&self.rosters, cursor.number, |number, key| {
-                    is_full = page.len() == limit || looks == 0;
+                    is_full = left == 0 || looks == 0;
                     if is_full {
                         return false;
                     }
                     looks -= 1;
                     cursor.number = number + 1;
                     if home.is_none_or(|home| self.elements[key.index].home() == home) {
-                        page.push(key);
+                        left -= 1;
+                        visit(pool, key);
                     }
                     true
                 });

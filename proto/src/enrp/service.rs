@@ -286,6 +286,7 @@ impl Group {
         let server = server.filter(|server| server.registrar == id);
         let is_other = peer.introduced && peer.is_kin() != kin.is_some();
         Self::note_transport(peer, server, kin, source);
+        peer.source = source.or(peer.source);
         peer.kin = kin;
         let first = !peer.introduced;
         peer.introduced = true;
@@ -297,7 +298,8 @@ impl Group {
     }
 
     /// Where a registrar takes ENRP, by its own word. An address that leads
-    /// nowhere from here is passed over: rsplib announces 127.0.0.1, too.
+    /// nowhere from here is passed over: rsplib announces 127.0.0.1, too, which
+    /// counts from a registrar of this host only.
     fn note_transport(
         peer: &mut Peer,
         server: Option<Server<'_>>,
@@ -323,7 +325,6 @@ impl Group {
         if let Some(kin) = kin {
             peer.kin = Some(kin);
         }
-        peer.source = source.or(peer.source);
     }
 
     /// What follows from a presence, beside the answer.
@@ -370,6 +371,8 @@ impl Group {
             return;
         }
         if self.config.admission == Admission::Anybody {
+            let link = self.peer(from).and_then(|peer| self.links.get(peer.link?));
+            let teller = link.and_then(super::link::Link::address).map(|it| it.ip());
             let patience = self.config.no_response * 2;
             for server in servers.iter() {
                 // rsplib lists those it was configured with as 0, and us, too.
@@ -380,7 +383,7 @@ impl Group {
                 }
                 let state = State::Hearsay { until: now.after(patience) };
                 let mut peer = Peer::new(now, id, state);
-                Self::note_transport(&mut peer, Some(server), None, None);
+                Self::note_transport(&mut peer, Some(server), None, teller);
                 // Which kind it is, it says itself; ours takes TCP at the port
                 // it takes SCTP at, unless it was told otherwise.
                 self.peers.push(peer);

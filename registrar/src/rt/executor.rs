@@ -222,6 +222,11 @@ async fn receive(host: Rc<Host>, event: BufferedFile) {
                 Control::Stats(answer) => drop(answer.send(host.stats())),
                 // A panic is logged, and nobody gets an answer.
                 Control::Look(look) => drop(host.with_shard(|shard, _| look(shard))),
+                Control::Group(event) => {
+                    // A panic is logged; the other side finds out by silence.
+                    let heard = host.with_shard(|shard, now| shard.hear_group(now, event));
+                    let _logged = heard.and_then(|()| host.turn([]));
+                }
                 Control::Stop => host.stop.ring(),
             }
         }
