@@ -144,6 +144,8 @@ async fn run(plan: ShardPlan) -> ShardStats {
     tasks.push(glommio::spawn_local(async move { heart.beat().await }).detach());
     let paced = Rc::clone(&host);
     let pace = glommio::spawn_local(async move { paced.pace.run().await });
+    // What the shard wants at its start, before anything happens to it.
+    let _logged = host.turn([]);
     // Nobody waits for it any more if the start was given up.
     let _given_up = plan.ready.send(());
 
