@@ -65,6 +65,12 @@ impl Matrix {
         matrix
     }
 
+    /// Adds what another run measured at other shapes.
+    pub fn join(&mut self, other: Self) {
+        self.scales.extend(other.scales);
+        self.cells.extend(other.cells);
+    }
+
     /// A cell by its names.
     #[must_use]
     pub fn cell(&self, operation: &str, policy: &str, shape: &str) -> Option<&Cell> {

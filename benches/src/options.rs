@@ -50,21 +50,23 @@ impl Measuring {
         self.cells.is_empty() || self.cells.iter().any(|part| name.contains(part.as_str()))
     }
 
-    /// Writes the results, if a folder is given: `name.md` with `text`,
-    /// `name.json` with `data`, and the plots by their file names.
+    /// Writes the results, if a folder is given: `name.md` with `text`, if there
+    /// is any, `name.json` with `data`, and the plots by their file names.
     ///
     /// # Errors
     /// The folder or a file cannot be written.
     pub fn write(
         &self,
         name: &str,
-        text: &str,
+        text: Option<&str>,
         data: &impl Serialize,
         plots: &[(String, Plot)],
     ) -> io::Result<()> {
         let Some(directory) = &self.out else { return Ok(()) };
         fs::create_dir_all(directory)?;
-        fs::write(directory.join(format!("{name}.md")), text)?;
+        if let Some(text) = text {
+            fs::write(directory.join(format!("{name}.md")), text)?;
+        }
         write_json(&directory.join(format!("{name}.json")), data)?;
         for (file, plot) in plots {
             fs::write(directory.join(file), plot.svg())?;

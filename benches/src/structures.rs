@@ -26,6 +26,7 @@ use crate::measure::Subject;
 #[must_use]
 pub fn subjects(elements: u32) -> Vec<Box<dyn Subject>> {
     let mut all: Vec<Box<dyn Subject>> = vec![
+        Box::new(ordered::Bench::<engine_tree::EngineBlocks>::new(elements)),
         Box::new(ordered::Bench::<engine_tree::EngineTree>::new(elements)),
         Box::new(ordered::Bench::<btree::BTree>::new(elements)),
         Box::new(ordered::Bench::<intrusive::RedBlack>::new(elements)),

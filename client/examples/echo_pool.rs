@@ -9,20 +9,17 @@
 
 use std::error::Error;
 
-use rserpool_client::{Association, Policy, Service};
+use rserpool_client::{Endpoint, Policy, RegistrarUrl, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 
-async fn serve(registrar: Association) -> Result<(), Box<dyn Error>> {
+async fn serve(endpoint: Endpoint) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let service = Service::tcp("EchoPool", listener.local_addr()?, Policy::RoundRobin);
-    let element = registrar.register(service).await?;
+    let element = endpoint.register(service).await?;
     println!("{} serves EchoPool at {}", element.pe(), listener.local_addr()?);
     loop {
-        let (mut client, _) = tokio::select! {
-            accepted = listener.accept() => accepted?,
-            () = registrar.lost() => return Err("the registrar is gone".into()),
-        };
+        let (mut client, _) = listener.accept().await?;
         tokio::spawn(async move {
             let (mut from, mut to) = client.split();
             copy(&mut from, &mut to).await
@@ -30,11 +27,12 @@ async fn serve(registrar: Association) -> Result<(), Box<dyn Error>> {
     }
 }
 
-async fn ask(registrar: Association) -> Result<(), Box<dyn Error>> {
-    let resolution = registrar.resolve("EchoPool", 1).await?;
-    let element = resolution.elements.first().ok_or("every element is drained")?;
+async fn ask(endpoint: Endpoint) -> Result<(), Box<dyn Error>> {
+    let resolution = endpoint.resolve("EchoPool", 1).await?;
+    let element = resolution.elements.first().ok_or("the pool is empty")?;
     let Ok(mut server) = TcpStream::connect(&element.addresses[..]).await else {
-        registrar.report_unreachable("EchoPool", element.pe).await?;
+        endpoint.report_unreachable("EchoPool", element.pe);
+        endpoint.shutdown().await;
         return Err(format!("{} does not answer; reported", element.pe).into());
     };
     server.write_all(b"hello").await?;
@@ -49,10 +47,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let role = arguments.next().unwrap_or_default();
     let registrar = arguments.next().unwrap_or_else(|| "127.0.0.1:3863".to_owned());
-    let registrar = Association::connect(registrar).await?;
+    let endpoint = Endpoint::connect([registrar.parse::<RegistrarUrl>()?]).await?;
     match role.as_str() {
-        "serve" => serve(registrar).await,
-        "ask" => ask(registrar).await,
+        "serve" => serve(endpoint).await,
+        "ask" => ask(endpoint).await,
         _ => Err("say `serve` or `ask`, and the registrar's address".into()),
     }
 }

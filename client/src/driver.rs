@@ -1,195 +1,313 @@
-//! The task that owns a connection with a registrar.
+//! The task behind an endpoint.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::{Duration, Instant};
 
 use rserpool_codec::{Frame, frame};
-use rserpool_engine::{PeId, PoolHandle, Timestamp};
-use rserpool_proto::endpoint::{Config, Conversation, Event, Full};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use rserpool_engine::{PeId, Policy, PoolHandle, Timestamp};
+use rserpool_proto::endpoint::{Conversation, Event, Request};
+use rserpool_proto::hunt::{Action, Hunt};
+use rserpool_proto::user::Cache;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
 
-use crate::{Error, Resolution, Service};
+use self::asks::Asks;
+use self::elements::Elements;
+use crate::wire::Wire;
+use crate::{Config, Endpoint, Error, PoolElement, RegistrarUrl, Resolution, Service};
+
+mod asks;
+mod elements;
 
 /// What a request gives back.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
-/// What the task is asked to do.
+/// What the task is asked to do. Elements are named by their tokens.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Register(Service, Answer<()>),
-    Deregister(Vec<u8>, PeId, Answer<()>),
-    Resolve(Vec<u8>, Option<u32>, Answer<Resolution>),
+    Ready(Answer<RegistrarUrl>),
+    Announced(RegistrarUrl),
+    Register(Service, Endpoint, Answer<PoolElement>),
+    Update(u64, Policy, Answer<()>),
+    Load(u64, u32),
+    Deregister(u64, Option<Answer<()>>),
+    Resolve(Vec<u8>, u32, Answer<Resolution>),
+    Select(Vec<u8>, u32, Answer<Resolution>),
     Report(Vec<u8>, PeId),
-}
-
-/// A request under way.
-#[derive(Debug)]
-enum Pending {
-    Empty,
-    Unit(Answer<()>),
-    Resolution(Answer<Resolution>),
+    Avoid(Vec<u8>, PeId),
+    Shutdown(Answer<()>),
 }
 
 /// Most bytes waiting to be sent before no more commands are taken.
-const OUTPUT_MAX: usize = 256 * 1024;
+const OUTPUT_MAX: usize = 1024 * 1024;
+/// Commands taken before what they gave to send is sent.
+const COMMANDS_MAX: usize = 256;
+/// How long a task without work sleeps.
+const IDLE: Duration = Duration::from_secs(3600);
 
-/// One association, driven by one task.
+/// The association with the registrar in use.
 #[derive(Debug)]
-pub(crate) struct Driver {
+pub(crate) struct Home {
+    url: RegistrarUrl,
+    wire: Wire,
     conversation: Conversation,
-    epoch: Instant,
-    /// The elements of this association, and whether the registrar has
-    /// confirmed them: a refused re-registration leaves what was before.
-    elements: BTreeMap<(Vec<u8>, PeId), bool>,
-    /// Requests by token; free places are in `free`.
-    pending: Vec<Pending>,
-    free: Vec<usize>,
     input: Vec<u8>,
 }
 
+/// One endpoint, driven by one task.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    config: Config,
+    epoch: Instant,
+    hunt: Hunt<RegistrarUrl>,
+    attempts: JoinSet<(RegistrarUrl, io::Result<Wire>)>,
+    attempted: BTreeMap<RegistrarUrl, AbortHandle>,
+    /// Why the last attempt failed.
+    failure: Option<io::Error>,
+    home: Option<Home>,
+    elements: Elements,
+    asks: Asks,
+    cache: Cache,
+    ready: Vec<Answer<RegistrarUrl>>,
+    /// Nobody wants anything more: it ends when what was asked for last is
+    /// done, at the latest then.
+    leaving: Option<Timestamp>,
+    left: Vec<Answer<()>>,
+}
+
 impl Driver {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config, registrars: impl IntoIterator<Item = RegistrarUrl>) -> Self {
+        // Without the system's randomness, pauses are not spread.
+        let seed = || getrandom::u64().unwrap_or(0);
         Self {
-            conversation: Conversation::new(config),
             epoch: Instant::now(),
-            elements: BTreeMap::new(),
-            pending: Vec::new(),
-            free: Vec::new(),
-            input: Vec::with_capacity(16 * 1024),
+            hunt: Hunt::new(config.hunt.clone(), seed(), registrars),
+            attempts: JoinSet::new(),
+            attempted: BTreeMap::new(),
+            failure: None,
+            home: None,
+            elements: Elements::default(),
+            asks: Asks::new(config.requests.resolution_timeout),
+            cache: Cache::new(config.cache.clone(), seed()),
+            ready: Vec::new(),
+            leaving: None,
+            left: Vec::new(),
+            config,
         }
     }
 
-    /// Runs until the connection or every handle to it is gone.
-    pub(crate) async fn run(mut self, stream: TcpStream, mut commands: mpsc::Receiver<Command>) {
-        let (mut reader, mut writer) = stream.into_split();
-        loop {
-            let waiting = self.conversation.output().len();
+    /// Runs until it was shut down, or every handle to it is gone.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>) {
+        self.hunt.start(self.now());
+        while !self.is_over() {
             let wait = self.until_timeout();
+            let open = self.leaving.is_none() && self.output_bytes() < OUTPUT_MAX;
             tokio::select! {
-                sent = writer.write(self.conversation.output()), if waiting > 0 => match sent {
-                    Ok(count) if count > 0 => drop(self.conversation.output().drain(..count)),
-                    Ok(_) | Err(_) => break,
+                driven = drive(&mut self.home) => match driven {
+                    Ok(()) => self.receive(),
+                    Err(_) => self.lose_home(),
                 },
-                read = reader.read_buf(&mut self.input) => match read {
-                    Ok(count) if count > 0 => if self.receive().is_err() { break },
-                    Ok(_) | Err(_) => break,
-                },
-                command = commands.recv(), if waiting < OUTPUT_MAX => match command {
-                    Some(command) => self.command(command),
-                    None if waiting == 0 => break,
-                    // Say goodbye first: what was asked for last is on its way.
-                    None => {
-                        let _ = writer.write_all(self.conversation.output()).await;
-                        break;
+                command = inbox.recv(), if open => {
+                    self.command_or_end(command);
+                    for _ in 1..COMMANDS_MAX {
+                        let Ok(command) = inbox.try_recv() else { break };
+                        self.command(command);
                     }
-                },
+                }
+                Some(attempt) = self.attempts.join_next(), if !self.attempts.is_empty() => {
+                    // One that was given up is no news.
+                    if let Ok((url, attempt)) = attempt {
+                        self.attempt_ended(url, attempt);
+                    }
+                }
                 () = tokio::time::sleep(wait) => self.time_out(),
             }
+            self.act();
         }
-        // Dropping the pending answers tells their askers that it is lost.
+        if let Some(mut home) = self.home {
+            home.wire.close().await;
+        }
+        for left in self.left {
+            let _ = left.send(Ok(()));
+        }
+        // Dropping the pending answers tells their askers that it is over.
     }
 
     fn now(&self) -> Timestamp {
         Timestamp::ZERO.after(self.epoch.elapsed())
     }
 
+    fn output_bytes(&mut self) -> usize {
+        self.home.as_mut().map_or(0, |home| home.conversation.output().len())
+    }
+
+    fn is_over(&mut self) -> bool {
+        let Some(latest) = self.leaving else { return false };
+        let done = self.elements.is_empty() && self.output_bytes() == 0;
+        self.home.is_none() || done || latest <= self.now()
+    }
+
     fn until_timeout(&self) -> Duration {
-        let far = Duration::from_secs(3600);
-        self.conversation.next_timeout().map_or(far, |at| at.since(self.now()).min(far))
+        let conversation = self.home.as_ref().and_then(|home| home.conversation.next_timeout());
+        let next = [
+            conversation,
+            self.hunt.next_timeout(),
+            self.home.as_ref().and_then(|_| self.elements.next_timeout()),
+            self.asks.next_timeout(),
+            self.leaving,
+        ];
+        next.into_iter().flatten().min().map_or(IDLE, |at| at.since(self.now()).min(IDLE))
+    }
+
+    fn command_or_end(&mut self, command: Option<Command>) {
+        match command {
+            Some(command) => self.command(command),
+            None => self.leave(),
+        }
+    }
+
+    fn leave(&mut self) {
+        let now = self.now();
+        self.leaving = Some(now.after(self.config.requests.deregistration_timeout));
+        self.elements.deregister_all(now, self.home.as_mut().map(|home| &mut home.conversation));
     }
 
     fn command(&mut self, command: Command) {
         let now = self.now();
+        let conversation = self.home.as_mut().map(|home| &mut home.conversation);
         match command {
-            Command::Register(service, answer) => {
-                let token = self.remember(Pending::Unit(answer));
-                let (handle, pe) = (service.handle.clone(), service.pe);
-                let address = [service.address.ip()];
-                let element = service.element(&address);
-                let name = PoolHandle::new(&handle);
-                let asked = self.conversation.register(now, token, name, &element);
-                if self.refuse_unless(asked, token) {
-                    // A keep-alive may come before the answer.
-                    self.elements.entry((handle, pe)).or_insert(false);
-                }
+            Command::Ready(answer) => match &self.home {
+                Some(home) => drop(answer.send(Ok(home.url.clone()))),
+                None => self.ready.push(answer),
+            },
+            Command::Announced(url) => self.hunt.announced(now, url),
+            Command::Register(service, endpoint, answer) => {
+                self.elements.add(now, conversation, &self.config, service, endpoint, answer);
             }
-            Command::Deregister(handle, pe, answer) => {
-                let token = self.remember(Pending::Unit(answer));
-                let name = PoolHandle::new(&handle);
-                let asked = self.conversation.deregister(now, token, name, pe);
-                self.refuse_unless(asked, token);
+            Command::Update(token, policy, answer) => {
+                self.elements.update(now, conversation, token, policy, answer);
+            }
+            Command::Load(token, load) => {
+                self.elements.report_load(now, conversation, token, load);
+            }
+            Command::Deregister(token, answer) => {
+                self.elements.deregister(now, conversation, token, answer);
             }
             Command::Resolve(handle, items, answer) => {
-                let token = self.remember(Pending::Resolution(answer));
-                let name = PoolHandle::new(&handle);
-                let asked = self.conversation.resolve(now, token, name, items, false);
-                self.refuse_unless(asked, token);
+                self.asks.resolve(now, conversation, handle, items, answer);
+            }
+            Command::Select(handle, items, answer) => {
+                let Self { asks, cache, config, .. } = self;
+                asks.select(now, conversation, cache, config, handle, items, answer);
             }
             Command::Report(handle, pe) => {
-                // Nothing answers a report; one that cannot be written is for
-                // no element the registrar could know.
-                let _ = self.conversation.report_unreachable(PoolHandle::new(&handle), pe);
+                let handle = PoolHandle::new(&handle);
+                self.cache.failed(now, handle, pe);
+                if let Some(conversation) = conversation {
+                    // One that cannot be written is for no element the
+                    // registrar could know.
+                    let _ = conversation.report_unreachable(handle, pe);
+                }
+            }
+            Command::Avoid(handle, pe) => self.cache.failed(now, PoolHandle::new(&handle), pe),
+            Command::Shutdown(answer) => {
+                self.left.push(answer);
+                self.leave();
             }
         }
     }
 
-    fn remember(&mut self, pending: Pending) -> u64 {
-        let place = self.free.pop().unwrap_or(self.pending.len());
-        if place == self.pending.len() {
-            self.pending.push(Pending::Empty);
-        }
-        if let Some(slot) = self.pending.get_mut(place) {
-            *slot = pending;
-        }
-        place as u64
-    }
-
-    fn recall(&mut self, token: u64) -> Pending {
-        let Ok(place) = usize::try_from(token) else { return Pending::Empty };
-        let Some(slot) = self.pending.get_mut(place) else { return Pending::Empty };
-        let pending = std::mem::replace(slot, Pending::Empty);
-        if !matches!(pending, Pending::Empty) {
-            self.free.push(place);
-        }
-        pending
-    }
-
-    /// Fails a request that was not made; whether it was.
-    fn refuse_unless(&mut self, asked: Result<(), Full>, token: u64) -> bool {
-        if let Err(full) = asked {
-            self.fail(token, Error::Invalid(full.to_string()));
-            return false;
-        }
-        true
-    }
-
-    fn fail(&mut self, token: u64, error: Error) {
-        // Who no longer waits for the answer does not miss it.
-        match self.recall(token) {
-            Pending::Empty => {}
-            Pending::Unit(answer) => drop(answer.send(Err(error))),
-            Pending::Resolution(answer) => drop(answer.send(Err(error))),
+    /// Does what the hunt wants.
+    fn act(&mut self) {
+        while let Some(action) = self.hunt.poll_action() {
+            match action {
+                Action::Connect(url) => {
+                    let to = url.clone();
+                    let attempt = async move {
+                        let attempt = Wire::connect(&to).await;
+                        (to, attempt)
+                    };
+                    self.attempted.insert(url, self.attempts.spawn(attempt));
+                }
+                Action::Abandon(url) => {
+                    if let Some(attempt) = self.attempted.remove(&url) {
+                        attempt.abort();
+                    }
+                }
+                Action::Fruitless => {
+                    for answer in self.ready.drain(..) {
+                        // An error cannot be cloned whole.
+                        let copy = self
+                            .failure
+                            .as_ref()
+                            .map(|failure| io::Error::new(failure.kind(), failure.to_string()));
+                        let _ = answer.send(Err(Error::NoRegistrar(copy)));
+                    }
+                    self.elements.forget_unwanted();
+                }
+            }
         }
     }
 
-    fn done(&mut self, token: u64) {
-        if let Pending::Unit(answer) = self.recall(token) {
-            let _ = answer.send(Ok(()));
+    fn attempt_ended(&mut self, url: RegistrarUrl, attempt: io::Result<Wire>) {
+        let now = self.now();
+        self.attempted.remove(&url);
+        match attempt {
+            Ok(wire) if self.hunt.connected(&url) => {
+                for answer in self.ready.drain(..) {
+                    let _ = answer.send(Ok(url.clone()));
+                }
+                let mut conversation = Conversation::new(self.config.requests.clone());
+                self.elements.connected(now, &mut conversation);
+                self.asks.connected(now, &mut conversation);
+                self.home = Some(Home { url, wire, conversation, input: Vec::new() });
+            }
+            // It came too late.
+            Ok(_) => {}
+            Err(error) => {
+                self.failure = Some(error);
+                self.hunt.failed(now, &url);
+            }
+        }
+    }
+
+    fn lose_home(&mut self) {
+        let now = self.now();
+        if self.home.take().is_some() {
+            self.elements.disconnected();
+            self.asks.disconnected(now);
+            self.cache.disconnected(now);
+            self.hunt.lost(now);
         }
     }
 
     fn time_out(&mut self) {
         let now = self.now();
-        while let Some(overdue) = self.conversation.handle_timeout(now) {
-            self.fail(overdue.token, Error::TimedOut);
+        self.hunt.handle_timeout(now);
+        self.asks.handle_timeout(now);
+        let Some(home) = &mut self.home else { return };
+        let mut silent = false;
+        while let Some(overdue) = home.conversation.handle_timeout(now) {
+            silent = true;
+            match overdue.request {
+                Request::Registration | Request::Deregistration => {
+                    self.elements.timed_out(overdue);
+                }
+                Request::Resolution => self.asks.timed_out(overdue.token),
+            }
+        }
+        self.elements.handle_timeout(now, &mut home.conversation);
+        if silent {
+            // A registrar that does not answer is none (RFC 5352, 3.6).
+            self.lose_home();
         }
     }
 
-    /// Handles every whole message of the input. `Err`: it cannot be framed.
-    fn receive(&mut self) -> Result<(), ()> {
-        let input = std::mem::take(&mut self.input);
+    /// Handles every whole message of the input.
+    fn receive(&mut self) {
+        let Some(home) = &mut self.home else { return };
+        let input = std::mem::take(&mut home.input);
         let mut start = 0;
         let framed = loop {
             let rest = input.get(start..).unwrap_or_default();
@@ -198,68 +316,59 @@ impl Driver {
                     self.message(rest.get(..length).unwrap_or_default());
                     start += length;
                 }
-                Frame::Incomplete => break Ok(()),
-                Frame::Malformed => break Err(()),
+                Frame::Incomplete => break true,
+                Frame::Malformed => break false,
             }
         };
-        self.input = input;
-        self.input.drain(..start);
-        framed
+        if let Some(home) = &mut self.home {
+            home.input = input;
+            home.input.drain(..start);
+        }
+        if !framed {
+            self.lose_home();
+        }
     }
 
     fn message(&mut self, message: &[u8]) {
         let now = self.now();
-        // The event borrows the message only.
-        let event = self.conversation.receive(now, message);
+        let Self { home, hunt, elements, asks, cache, config, .. } = self;
+        let Some(Home { conversation, url, .. }) = home else { return };
+        let event = conversation.receive(now, message);
         match event {
-            Event::Registered { token, handle, pe, rejected: false, .. } => {
-                self.elements.insert((handle.as_bytes().to_vec(), pe), true);
-                self.done(token);
+            Event::Registered { .. }
+            | Event::Deregistered { .. }
+            | Event::Expired { .. }
+            | Event::KeepAlive { .. } => {
+                hunt.useful();
+                elements.receive(now, conversation, url, &event);
             }
-            Event::Registered { token, handle, pe, causes, .. } => {
-                let name = (handle.as_bytes().to_vec(), pe);
-                if self.elements.get(&name) == Some(&false) {
-                    self.elements.remove(&name);
-                }
-                self.fail(token, Error::refused(causes.as_ref()));
+            Event::Resolved { token, handle, subscribed, policy, elements, error } => {
+                hunt.useful();
+                let answered = match &error {
+                    None => Ok((policy, &elements)),
+                    Some(causes) => Err(causes),
+                };
+                asks.answered(now, cache, config, token, handle, answered, subscribed);
             }
-            Event::Deregistered { token, handle, pe, causes: None } => {
-                self.elements.remove(&(handle.as_bytes().to_vec(), pe));
-                self.done(token);
-            }
-            Event::Deregistered { token, causes, .. } => {
-                self.fail(token, Error::refused(causes.as_ref()));
-            }
-            Event::Expired { handle, pe } => {
-                self.elements.remove(&(handle.as_bytes().to_vec(), pe));
-            }
-            Event::Resolved { token, error: Some(causes), .. } => {
-                self.fail(token, Error::refused(Some(&causes)));
-            }
-            Event::Resolved { token, policy, elements, error: None, .. } => {
-                if let Pending::Resolution(answer) = self.recall(token) {
-                    // No policy means Round Robin (RFC 5352, 2.2.6).
-                    let policy = policy.unwrap_or(rserpool_engine::Policy::RoundRobin);
-                    let elements = elements.iter().map(Into::into).collect();
-                    let _ = answer.send(Ok(Resolution { policy, elements }));
+            Event::PoolChanged { handle, policy, elements, error } => {
+                // Only a pool that was subscribed to is told of.
+                if config.subscribe && cache.policy(handle).is_some() {
+                    match error {
+                        None => cache.store(now, handle, policy, &elements, true),
+                        Some(_) => cache.store_unknown(now, handle),
+                    }
                 }
             }
-            Event::KeepAlive { handle, pe, .. } => self.acknowledge(handle, pe),
             // Nothing waits for these.
             Event::Announce { .. } | Event::Error { .. } | Event::Unexpected(_) | _ => {}
         }
     }
+}
 
-    /// Acknowledges for one element, or for every one of ours in the pool.
-    fn acknowledge(&mut self, handle: PoolHandle<'_>, pe: Option<PeId>) {
-        let pool = handle.as_bytes();
-        let from = (pool.to_vec(), pe.unwrap_or_default());
-        let here = self.elements.range(from..).map(|((pool, ours), _)| (pool.as_slice(), *ours));
-        let asked =
-            |(other, ours): &(&[u8], PeId)| *other == pool && pe.is_none_or(|asked| asked == *ours);
-        for (_, ours) in here.take_while(asked) {
-            // A handle that came in a message fits one.
-            let _ = self.conversation.ack_keep_alive(handle, ours);
-        }
+/// Sends to and receives from the registrar, if there is one.
+async fn drive(home: &mut Option<Home>) -> io::Result<()> {
+    match home {
+        Some(home) => home.wire.drive(home.conversation.output(), &mut home.input).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,12 +1,16 @@
 //! What is registered and what a resolution gives.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rserpool_codec::{Addresses, Element, Transport};
-use rserpool_engine::{ChannelUse, PeId, Policy, RegistrarId, TransportKind};
+use rserpool_engine::{
+    ChannelUse, PeId, Policy, PoolHandle, RegistrarId, RegistrationLife, TransportKind,
+};
+use rserpool_proto::element;
 
-use crate::Error;
+use crate::element::fixed_point;
+use crate::{Config, Error};
 
 /// A service to be registered as a pool element.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub struct Service {
     pub transport: TransportKind,
     /// Where the service is.
     pub address: SocketAddr,
+    /// Whether it has a control channel: its pool users have sessions.
+    pub channel_use: ChannelUse,
     /// The policy with this element's parameters.
     pub policy: Policy,
     /// The registration life, in whole seconds. The element is registered
@@ -35,6 +41,7 @@ impl Service {
             pe: PeId::default(),
             transport: TransportKind::Tcp,
             address,
+            channel_use: ChannelUse::Data,
             policy,
             life: Duration::from_secs(90),
         }
@@ -52,6 +59,9 @@ impl Service {
         if self.address.port() == 0 {
             return invalid("the port of the service is 0");
         }
+        if self.address.ip().is_unspecified() {
+            return invalid("the address of the service has to be one that clients can connect to");
+        }
         if self.life.as_secs() == 0 || i32::try_from(self.life.as_secs()).is_err() {
             return invalid("the registration life is not between 1 and 2147483647 seconds");
         }
@@ -62,35 +72,28 @@ impl Service {
         Ok(())
     }
 
-    pub(crate) fn element<'a>(&self, address: &'a [IpAddr; 1]) -> Element<'a> {
-        let addresses = Addresses::List(address);
+    /// Its machine. What `config` says of loads counts.
+    pub(crate) fn machine(&self, token: u64, config: &Config) -> element::PoolElement {
+        let address = [self.address.ip()];
+        let addresses = Addresses::List(&address);
         let port = self.address.port();
-        let user_transport = match self.transport {
-            TransportKind::Sctp => Transport::sctp(port, ChannelUse::Data, addresses),
+        let transport = match self.transport {
+            TransportKind::Sctp => Transport::sctp(port, self.channel_use, addresses),
             TransportKind::Udp => Transport::udp(port, addresses),
             TransportKind::UdpLite => Transport::udp_lite(port, addresses),
             TransportKind::Dccp => Transport::dccp(port, 0, addresses),
             // `prepare` refuses opaque transports.
             TransportKind::Tcp | TransportKind::Opaque => Transport::tcp(port, addresses),
         };
-        Element {
-            pe: self.pe,
-            home: RegistrarId::default(),
-            life: i32::try_from(self.life.as_secs()).unwrap_or(i32::MAX),
-            user_transport,
-            policy: self.policy,
-            asap_transport: None,
-        }
-    }
-
-    /// T4: the wait until it is registered anew (RFC 5352, 7.1), but never
-    /// more than half its life. A life below 30 s leaves no 20 s of it.
-    pub(crate) fn renewal(&self) -> Duration {
-        if self.life < Duration::from_secs(30) {
-            return self.life / 3;
-        }
-        let usual = self.life.saturating_sub(Duration::from_secs(20));
-        usual.min(Duration::from_secs(600)).min(self.life / 2)
+        let config = element::Config {
+            life: RegistrationLife::For(self.life),
+            load_change_min: fixed_point(config.load_change_min),
+            load_interval_min: config.load_interval_min,
+            ..element::Config::default()
+        };
+        let handle = PoolHandle::new(&self.handle);
+        let service = element::Service::from(&transport);
+        element::PoolElement::new(config, token, handle, self.pe, service, self.policy)
     }
 }
 
@@ -114,6 +117,8 @@ pub struct ResolvedElement {
     pub policy: Policy,
     /// The protocol of its service.
     pub transport: TransportKind,
+    /// Whether it has a control channel.
+    pub channel_use: ChannelUse,
     /// Where its service is; none for an opaque transport.
     pub addresses: Vec<SocketAddr>,
 }
@@ -127,6 +132,7 @@ impl From<Element<'_>> for ResolvedElement {
             home: element.home,
             policy: element.policy,
             transport: transport.kind,
+            channel_use: transport.channel_use,
             addresses: transport.addresses.iter().map(at).collect(),
         }
     }
@@ -142,20 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn an_element_is_renewed_well_inside_its_life() {
-        assert_eq!(service(3600).renewal(), Duration::from_secs(600));
-        assert_eq!(service(90).renewal(), Duration::from_secs(45));
-        assert_eq!(service(45).renewal(), Duration::from_millis(22_500));
-        assert_eq!(service(30).renewal(), Duration::from_secs(10));
-        assert_eq!(service(1).renewal(), Duration::from_secs(1) / 3);
-    }
-
-    #[test]
     fn what_cannot_be_registered_is_refused_before_it_is_sent() {
         let bad = [
             Service { handle: Vec::new(), ..service(90) },
             Service { transport: TransportKind::Opaque, ..service(90) },
             Service { address: SocketAddr::from(([192, 0, 2, 1], 0)), ..service(90) },
+            Service { address: SocketAddr::from(([0, 0, 0, 0], 80)), ..service(90) },
             Service { life: Duration::ZERO, ..service(90) },
             Service { life: Duration::MAX, ..service(90) },
         ];

@@ -13,6 +13,7 @@ use crate::reader::{self, Header, Reader};
 use crate::unrecognized::Unrecognized;
 use crate::writer::Writer;
 
+pub mod extension;
 mod handle_table;
 mod server;
 

@@ -320,6 +320,12 @@ impl Element {
         self.set_reports(0);
         let waiting = Flag::Waiting as u8 | Flag::TakenOver as u8;
         self.position.set_byte(self.position.byte() & !waiting);
+        self.start_life(now, life);
+    }
+
+    /// Starts a registration life at `now`.
+    #[inline]
+    pub(crate) fn start_life(&mut self, now: Timestamp, life: RegistrationLife) {
         self.life = encode(life);
         self.life_end = match life {
             RegistrationLife::For(life) => now.after(life).as_micros(),

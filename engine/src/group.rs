@@ -72,6 +72,12 @@ impl<const LIST: usize> Groups<LIST> {
         self.groups.len() - u32::from(idle)
     }
 
+    /// The identities of all lists, with their sums.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u64, PeChecksum)> {
+        let lists = (0..self.groups.end()).map(|group| &self.groups[group]);
+        lists.filter(|list| list.len > 0).map(|list| (list.id, list.sum))
+    }
+
     /// The list of this identity.
     #[inline]
     pub(crate) fn find(&self, id: u64) -> Option<u32> {

@@ -3,6 +3,7 @@
 mod batch;
 mod check;
 mod elements;
+mod group;
 mod modes;
 mod pools;
 mod register;
@@ -29,7 +30,7 @@ use crate::element::Element;
 use crate::group::{BY_ASSOCIATION, BY_HOME, Groups};
 use crate::index::Index;
 use crate::order::Orders;
-use crate::paged::SLOTS_MAX;
+use crate::paged::{Paged, SLOTS_MAX};
 use crate::pool::Pool;
 use crate::roster::Rosters;
 use crate::slab::Slab;
@@ -70,6 +71,7 @@ pub struct Handlespace {
     /// Pools by handle.
     by_handle: Index,
     orders: Orders,
+    tags: Paged<u64, 2048>,
     /// Records, and handles that do not fit the record of their pool.
     bytes: Arena<u8>,
     rosters: Rosters,
@@ -107,6 +109,7 @@ impl Handlespace {
             pools: Slab::for_slots(config.pools_max),
             by_handle: Index::for_slots(config.pools_max),
             orders: Orders::for_slots(slots, seed(5)),
+            tags: Paged::for_slots(slots),
             bytes: Arena::new(),
             rosters: Rosters::for_slots(slots),
             associations: Groups::for_slots(slots, hasher.clone()),

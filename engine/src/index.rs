@@ -14,7 +14,7 @@ use crate::slab::{Slab, Vacant};
 const ENTRIES: usize = 14;
 /// A split follows when there are more entries a bucket than this. Buckets
 /// that are not split yet have up to twice as many.
-const LOAD: u32 = 8;
+const LOAD: u32 = 9;
 /// Buckets of a page.
 const PAGE: usize = 256;
 
@@ -216,6 +216,12 @@ impl Index {
             }
             bucket = &self.overflow[bucket.link()];
         }
+    }
+
+    /// Reads the bucket of a hash, for batches.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u64) -> u64 {
+        self.buckets[self.home(hash)].tags[0]
     }
 
     /// The first slot that may be the one with this hash: which it is only

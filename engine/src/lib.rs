@@ -132,6 +132,7 @@ mod shard_map;
 mod sharded;
 mod slab;
 mod sorted;
+mod sparse;
 mod time;
 pub mod tree;
 mod wheel;

@@ -16,9 +16,10 @@ use core::time::Duration;
 use crate::PolicyKind;
 use crate::element::{Element, Flag};
 use crate::order::{Order, Orders, Selected};
-use crate::paged::{NONE, Sparse};
+use crate::paged::NONE;
 use crate::policy::Standing;
 use crate::slab::{Slab, Vacant};
+use crate::sparse::Sparse;
 use crate::{ElementKey, Timestamp};
 
 use continuum::Continuum;
@@ -204,8 +205,8 @@ impl Modes {
         Self {
             records: Slab::for_slots(0),
             zones: Zones::for_slots(slots, seed),
-            settled: Sparse::new(),
-            marks: Sparse::new(),
+            settled: Sparse::EMPTY,
+            marks: Sparse::EMPTY,
             selections: 0,
             listed: Selected::new(),
         }

@@ -159,6 +159,18 @@ impl PeChecksum {
         self.0 -= other.0;
     }
 
+    /// The unfolded sum as a number, to carry it to another shard.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The sum of [`PeChecksum::to_bits`].
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The checksum on the wire: 0xffff for no element.
     #[must_use]
     pub const fn finish(self) -> u16 {

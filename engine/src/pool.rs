@@ -10,29 +10,31 @@ use crate::{ChannelUse, PeChecksum, Policy, PoolHandle, TransportKind};
 /// Longer handles are stored apart.
 const INLINE: usize = 32;
 
-/// The record.
+/// The record. Its first line is enough to find an element, its second has
+/// what a selection needs.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
+#[repr(C, align(128))]
 pub(crate) struct Pool {
     /// 0 if the slot is vacant.
     handle_len: u16,
     /// Of its service.
     pub(crate) transport: TransportKind,
     pub(crate) channel_use: ChannelUse,
-    /// The bytes, or the number of the block that has them.
-    handle: [u8; INLINE],
-    pub(crate) order: Order,
-    pub(crate) roster: Roster,
-    /// Of its handle.
-    pub(crate) hash: u64,
     /// The elements, or the next vacant slot.
     pub(crate) len: u32,
+    /// The bytes, or the number of the block that has them.
+    handle: [u8; INLINE],
+    /// Of its handle.
+    pub(crate) hash: u64,
     /// The share of the handle in the checksum of each element.
     share: u32,
+    pub(crate) roster: Roster,
+    pub(crate) order: Order,
     /// The policy of the first element.
     pub(crate) policy: Policy,
 }
 
+const _: () = assert!(core::mem::offset_of!(Pool, order) == 64, "a line for each use");
 const _: () = assert!(size_of::<Pool>() == 128);
 
 impl Default for Pool {

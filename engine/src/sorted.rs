@@ -13,14 +13,22 @@ use crate::tree::{Augment, Nodes, Tree, is_before};
 const CAPACITY: usize = 14;
 /// A block of no more elements than this looks for a neighbor to join.
 const FEW: usize = 4;
+/// A block of fewer elements takes some from a full one before it.
+const ROOMY: usize = 12;
 /// Two neighbors of no more elements than this become one.
 const MERGED: usize = 10;
+
+/// An element and its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Entry {
+    key: u64,
+    member: ElementKey,
+}
 
 /// The elements of a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Block {
-    keys: [u64; CAPACITY],
-    members: [ElementKey; CAPACITY],
+    entries: [Entry; CAPACITY],
     len: u32,
     next_vacant: u32,
 }
@@ -30,46 +38,48 @@ const _: () = assert!(size_of::<Block>() == 232, "with the node it is four cache
 impl Augment for Block {}
 
 impl Block {
-    fn keys(&self) -> &[u64] {
-        &self.keys[..self.len as usize]
+    #[inline]
+    fn entries(&self) -> &[Entry] {
+        &self.entries[..self.len as usize]
     }
 
-    fn members(&self) -> &[ElementKey] {
-        &self.members[..self.len as usize]
+    #[inline]
+    const fn key(&self, at: usize) -> u64 {
+        self.entries[at].key
     }
 
     /// Where an element goes that stands behind those of the same key.
     #[inline]
     fn place_of(&self, key: u64) -> usize {
-        self.keys().iter().map(|&it| usize::from(!is_before(key, it))).sum()
+        self.entries().iter().map(|it| usize::from(!is_before(key, it.key))).sum()
     }
 
+    #[inline]
     fn position(&self, slot: u32) -> usize {
-        let found = self.members().iter().position(|it| it.index == slot);
+        let found = self.entries().iter().position(|it| it.member.index == slot);
         let Some(at) = found else { unreachable!("an element is in its block") };
         at
     }
 
-    fn insert(&mut self, at: usize, key: u64, element: ElementKey) {
+    #[inline]
+    fn insert(&mut self, at: usize, entry: Entry) {
         let len = self.len as usize;
-        self.keys.copy_within(at..len, at + 1);
-        self.members.copy_within(at..len, at + 1);
-        (self.keys[at], self.members[at]) = (key, element);
+        self.entries.copy_within(at..len, at + 1);
+        self.entries[at] = entry;
         self.len += 1;
     }
 
-    fn remove(&mut self, at: usize) -> ElementKey {
-        let (len, removed) = (self.len as usize, self.members[at]);
-        self.keys.copy_within(at + 1..len, at);
-        self.members.copy_within(at + 1..len, at);
+    #[inline]
+    fn remove(&mut self, at: usize) -> Entry {
+        let (len, removed) = (self.len as usize, self.entries[at]);
+        self.entries.copy_within(at + 1..len, at);
         self.len -= 1;
         removed
     }
 
     fn append(&mut self, other: &Self) {
         let (start, len) = (self.len as usize, other.len as usize);
-        self.keys[start..start + len].copy_from_slice(other.keys());
-        self.members[start..start + len].copy_from_slice(other.members());
+        self.entries[start..start + len].copy_from_slice(other.entries());
         self.len += other.len;
     }
 }
@@ -151,7 +161,7 @@ impl Sorted {
             self.insert_into_full(blocks, homes, number, at, key, element);
             return;
         }
-        block.insert(at, key, element);
+        block.insert(at, Entry { key, member: element });
         homes[element.index] = number;
         if at == 0 {
             blocks.nodes.set_key(number, key);
@@ -168,8 +178,8 @@ impl Sorted {
         if self.recent != NONE && !is_before(key, blocks.nodes.key(self.recent)) {
             let is_within = |it: &u64| is_before(key, *it);
             let next = || blocks.nodes.next(self.recent).map(|next| blocks.nodes.key(next));
-            let end = blocks.nodes.value(self.recent).keys().last();
-            if end.is_some_and(is_within) || next().as_ref().is_some_and(is_within) {
+            let end = blocks.nodes.value(self.recent).entries().last().map(|it| it.key);
+            if end.as_ref().is_some_and(is_within) || next().as_ref().is_some_and(is_within) {
                 return Some(self.recent);
             }
         }
@@ -178,7 +188,7 @@ impl Sorted {
 
     fn of_one(key: u64, element: ElementKey) -> Block {
         let mut block = Block::default();
-        block.insert(0, key, element);
+        block.insert(0, Entry { key, member: element });
         block
     }
 
@@ -191,6 +201,9 @@ impl Sorted {
         key: u64,
         element: ElementKey,
     ) {
+        if self.make_room(blocks, homes, number, at, key, element) {
+            return;
+        }
         let fresh = blocks.take();
         // Where elements come in order, blocks stay full.
         if at == CAPACITY {
@@ -209,21 +222,50 @@ impl Sorted {
         let half = CAPACITY / 2;
         let block = blocks.nodes.value_mut(number);
         let mut upper = Block::default();
-        upper.keys[..half].copy_from_slice(&block.keys[half..]);
-        upper.members[..half].copy_from_slice(&block.members[half..]);
+        upper.entries[..half].copy_from_slice(&block.entries[half..]);
         (block.len, upper.len) = (narrow(half), narrow(half));
-        for member in upper.members() {
-            homes[member.index] = fresh;
+        for entry in upper.entries() {
+            homes[entry.member.index] = fresh;
         }
         if at <= half {
-            block.insert(at, key, element);
+            block.insert(at, Entry { key, member: element });
             homes[element.index] = number;
         } else {
-            upper.insert(at - half, key, element);
+            upper.insert(at - half, Entry { key, member: element });
             homes[element.index] = fresh;
         }
-        let first = upper.keys[0];
+        let first = upper.key(0);
         blocks.nodes.insert_after(&mut self.tree, number, fresh, first, upper);
+    }
+
+    /// Inserts an element at a place in or behind a full block, if the next
+    /// block has room to spare: the last of both goes there. So blocks are
+    /// fuller than by splitting alone.
+    fn make_room(
+        &self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32, WORDS>,
+        number: u32,
+        at: usize,
+        key: u64,
+        element: ElementKey,
+    ) -> bool {
+        let has_room = |next: &u32| (blocks.nodes.value(*next).len as usize) < ROOMY;
+        let Some(next) = blocks.nodes.next(number).filter(has_room) else { return false };
+        let mut last = Entry { key, member: element };
+        if at < CAPACITY {
+            let block = blocks.nodes.value_mut(number);
+            last = block.remove(CAPACITY - 1);
+            block.insert(at, Entry { key, member: element });
+            homes[element.index] = number;
+            if at == 0 {
+                blocks.nodes.set_key(number, key);
+            }
+        }
+        blocks.nodes.value_mut(next).insert(0, last);
+        blocks.nodes.set_key(next, last.key);
+        homes[last.member.index] = next;
+        true
     }
 
     /// Removes an element.
@@ -242,10 +284,10 @@ impl Sorted {
     ) -> ElementKey {
         let block = blocks.nodes.value_mut(number);
         let removed = block.remove(at);
-        let (len, first) = (block.len as usize, block.keys[0]);
+        let (len, first) = (block.len as usize, block.key(0));
         if len == 0 {
             self.drop_block(blocks, number);
-            return removed;
+            return removed.member;
         }
         if at == 0 {
             blocks.nodes.set_key(number, first);
@@ -253,7 +295,7 @@ impl Sorted {
         if len <= FEW {
             self.join_neighbor(blocks, homes, number, len);
         }
-        removed
+        removed.member
     }
 
     fn drop_block(&mut self, blocks: &mut Blocks, number: u32) {
@@ -282,8 +324,8 @@ impl Sorted {
             return;
         };
         let moved = *blocks.nodes.value(from);
-        for member in moved.members() {
-            homes[member.index] = into;
+        for entry in moved.entries() {
+            homes[entry.member.index] = into;
         }
         blocks.nodes.value_mut(into).append(&moved);
         self.drop_block(blocks, from);
@@ -317,25 +359,23 @@ impl Sorted {
         let last = block.len as usize - 1;
         // It stays in the block if others of the block are on both sides of
         // it, or nothing is beyond.
-        let stays = (is_first || !is_before(key, block.keys[0]))
-            && (is_last || is_before(key, block.keys[last]));
+        let stays = (is_first || !is_before(key, block.key(0)))
+            && (is_last || is_before(key, block.key(last)));
         if !stays {
             let element = self.remove_at(blocks, homes, number, from);
             self.insert(blocks, homes, element, key);
             return;
         }
-        let element = block.members[from];
+        let member = block.entries[from].member;
         // The number of those it stands behind, not counting itself.
-        let to = block.place_of(key) - usize::from(!is_before(key, block.keys[from]));
+        let to = block.place_of(key) - usize::from(!is_before(key, block.key(from)));
         if from < to {
-            block.keys.copy_within(from + 1..=to, from);
-            block.members.copy_within(from + 1..=to, from);
+            block.entries.copy_within(from + 1..=to, from);
         } else {
-            block.keys.copy_within(to..from, to + 1);
-            block.members.copy_within(to..from, to + 1);
+            block.entries.copy_within(to..from, to + 1);
         }
-        (block.keys[to], block.members[to]) = (key, element);
-        let first = block.keys[0];
+        block.entries[to] = Entry { key, member };
+        let first = block.key(0);
         if from == 0 || to == 0 {
             blocks.nodes.set_key(number, first);
         }
@@ -349,8 +389,9 @@ impl Sorted {
     #[inline]
     pub(crate) fn touch(blocks: &Blocks, number: u32) -> u32 {
         let block = blocks.nodes.value(number);
-        let key = blocks.nodes.key(number) ^ block.keys[7];
-        (key & 0xff) as u32 ^ block.members[3].index ^ block.len
+        // An entry in each of its cache lines.
+        let members = [0, 3, 7, 11].map(|at: usize| block.entries[at].member.index);
+        members.iter().fold(block.len, |sum, member| sum ^ member)
     }
 
     /// Reads the first block likewise.
@@ -371,10 +412,10 @@ impl Sorted {
     ) {
         let Some(number) = self.tree.first() else { return };
         let block = blocks.nodes.value_mut(number);
-        let key = (block.keys[0] + step).min(most);
+        let key = (block.key(0) + step).min(most);
         // Most often it is the first again.
-        if block.len > 1 && is_before(key, block.keys[1]) {
-            block.keys[0] = key;
+        if block.len > 1 && is_before(key, block.key(1)) {
+            block.entries[0].key = key;
             blocks.nodes.set_key(number, key);
         } else {
             self.change_at(blocks, homes, number, 0, key);
@@ -385,7 +426,7 @@ impl Sorted {
     #[inline]
     pub(crate) fn key(blocks: &Blocks, homes: &Paged<u32, WORDS>, slot: u32) -> u64 {
         let block = blocks.nodes.value(homes[slot]);
-        block.keys[block.position(slot)]
+        block.key(block.position(slot))
     }
 
     /// The lowest key.
@@ -400,9 +441,9 @@ impl Sorted {
         let mut left = items as usize;
         let mut at = self.tree.first();
         while let Some(number) = at.filter(|_| left > 0) {
-            let members = blocks.nodes.value(number).members();
-            let now = members.len().min(left);
-            members[..now].iter().for_each(|&member| take(member));
+            let entries = blocks.nodes.value(number).entries();
+            let now = entries.len().min(left);
+            entries[..now].iter().for_each(|it| take(it.member));
             left -= now;
             at = if left == 0 { None } else { blocks.nodes.next(number) };
         }
@@ -420,15 +461,107 @@ impl Sorted {
         while let Some(number) = at {
             let block = blocks.nodes.value(number);
             assert!(block.len > 0, "a block has elements");
-            assert_eq!(block.keys[0], blocks.nodes.key(number), "a node has its first key");
-            for (member, &key) in block.members().iter().zip(block.keys()) {
+            assert_eq!(block.key(0), blocks.nodes.key(number), "a node has its first key");
+            for &Entry { key, member } in block.entries() {
                 assert!(previous.is_none_or(|it| !is_before(key, it)), "keys ascend");
                 assert_eq!(homes[member.index], number, "an element knows its block");
-                visit(*member);
+                visit(member);
                 previous = Some(key);
             }
             at = blocks.nodes.next(number);
         }
         blocks.nodes.assert_invariants(&self.tree)
+    }
+}
+
+/// One order of slots alone, as a pool of a sorted policy has it: a red-black
+/// tree of blocks of up to fourteen. Keys lie within 2^63 of each other; equal
+/// ones stand in the order in which they came.
+///
+/// ```
+/// use rserpool_engine::tree::BlockTree;
+///
+/// let mut order = BlockTree::new(16);
+/// for (slot, load) in [(0, 30), (1, 10), (2, 20)] {
+///     order.insert(slot, load);
+/// }
+/// order.change(1, 20);
+/// let mut slots = Vec::new();
+/// order.list(3, |slot| slots.push(slot));
+/// assert_eq!(slots, [2, 1, 0]);
+/// ```
+#[derive(Debug)]
+pub struct BlockTree {
+    blocks: Blocks,
+    homes: Paged<u32, WORDS>,
+    order: Sorted,
+}
+
+impl BlockTree {
+    /// An empty order of slots below `slots`, which are used from 0 on.
+    #[must_use]
+    pub fn new(slots: u32) -> Self {
+        Self {
+            blocks: Blocks::for_slots(slots),
+            homes: Paged::for_slots(slots),
+            order: Sorted::EMPTY,
+        }
+    }
+
+    /// Adds a slot that is not in the order.
+    pub fn insert(&mut self, slot: u32, key: u64) {
+        self.homes.reserve(slot);
+        let element = ElementKey { index: slot, generation: 0 };
+        self.order.insert(&mut self.blocks, &mut self.homes, element, key);
+    }
+
+    /// Removes a slot that is in the order.
+    pub fn remove(&mut self, slot: u32) {
+        self.order.remove(&mut self.blocks, &mut self.homes, slot);
+    }
+
+    /// Gives a slot that is in the order a key, and the place behind its equals.
+    #[inline]
+    pub fn change(&mut self, slot: u32, key: u64) {
+        self.order.change(&mut self.blocks, &mut self.homes, slot, key);
+    }
+
+    /// Adds `step` to the first key; the place is then behind its equals.
+    #[inline]
+    pub fn advance_first(&mut self, step: u64) {
+        self.order.advance_first(&mut self.blocks, &mut self.homes, step, u64::MAX);
+    }
+
+    /// Calls `take` with up to `items` slots in order.
+    #[inline]
+    pub fn list(&self, items: u32, mut take: impl FnMut(u32)) {
+        self.order.list(&self.blocks, items, |element| take(element.index));
+    }
+
+    /// Reads where slots are and where they go with these keys: the memory
+    /// accesses of up to sixteen changes overlap, and the changes that follow
+    /// find their blocks near. Returns a number to keep the compiler from
+    /// skipping it.
+    pub fn touch(&self, changes: impl Iterator<Item = (u32, u64)>) -> u32 {
+        let (mut ways, mut len, mut sum) = ([(Tree::EMPTY, 0); 16], 0, 0);
+        if self.blocks.nodes.is_near(&self.order.tree) {
+            return 0;
+        }
+        for (way, (slot, key)) in ways.iter_mut().zip(changes) {
+            *way = (self.order.tree, key);
+            sum ^= Sorted::touch(&self.blocks, self.homes[slot]);
+            len += 1;
+        }
+        sum ^ self.blocks.touch_ways(&ways[..len])
+    }
+
+    /// Checks the order; returns the number of its slots. O(n).
+    ///
+    /// # Panics
+    /// If it is not in order.
+    pub fn assert_invariants(&self) -> u32 {
+        let mut len = 0;
+        self.order.assert_invariants(&self.blocks, &self.homes, |_| len += 1);
+        len
     }
 }

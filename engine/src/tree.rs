@@ -25,10 +25,14 @@
 //! ```
 
 use crate::paged::Paged;
+pub use crate::sorted::BlockTree;
 
 /// No node. Links have 31 bits; the bit above is the color.
 const NIL: u32 = u32::MAX >> 1;
 const RED: u32 = 1 << 31;
+/// Nodes that take fewer bytes than this are near: a second cache has room for
+/// them.
+const NEAR_BYTES: usize = 5 << 19;
 
 /// Whether one key comes before another.
 ///
@@ -596,15 +600,22 @@ impl<A: Augment> Nodes<A> {
         }
     }
 
+    /// Whether a cache has room for the nodes of a tree.
+    pub(crate) const fn is_near(&self, tree: &Tree) -> bool {
+        (tree.len as usize) * size_of::<Node<A>>() < NEAR_BYTES
+    }
+
     /// Reads the paths to these keys, all at once: the memory accesses of up
     /// to sixteen descents overlap, and the operations that follow find their
     /// nodes near. Returns a number to keep the compiler from skipping it.
+    ///
+    /// Trees that a cache has room for are left out: there is nothing to gain.
     pub fn touch(&self, descents: &[(Tree, u64)]) -> u32 {
         let mut sum = 0;
         for group in descents.chunks(16) {
             let mut at = [NIL; 16];
             for (at, (tree, _)) in at.iter_mut().zip(group) {
-                *at = tree.root;
+                *at = if self.is_near(tree) { NIL } else { tree.root };
             }
             let mut going = true;
             while going {

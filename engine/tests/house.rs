@@ -13,21 +13,48 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rserpool-engine", &[]),
     ("rserpool-codec", &["rserpool-engine"]),
     ("rserpool-proto", &["rserpool-engine", "rserpool-codec"]),
-    ("rserpool-registrar", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
+    (
+        "rserpool-registrar",
+        &["rserpool-engine", "rserpool-codec", "rserpool-proto", "rserpool-sctp"],
+    ),
     (
         "rserpool-client",
-        &["rserpool-engine", "rserpool-codec", "rserpool-proto", "rserpool-registrar"],
+        &[
+            "rserpool-engine",
+            "rserpool-codec",
+            "rserpool-proto",
+            "rserpool-sctp",
+            "rserpool-registrar",
+        ],
+    ),
+    (
+        "rserpool-cli",
+        &[
+            "rserpool-engine",
+            "rserpool-codec",
+            "rserpool-proto",
+            "rserpool-client",
+            "rserpool-registrar",
+        ],
     ),
     (
         "rserpool-loadgen",
-        &["rserpool-engine", "rserpool-codec", "rserpool-proto", "rserpool-registrar"],
+        &[
+            "rserpool-engine",
+            "rserpool-codec",
+            "rserpool-proto",
+            "rserpool-registrar",
+            "rserpool-sctp",
+        ],
     ),
     ("rserpool-benches", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
     ("rserpool-sctp", &[]),
+    ("rserpool-bare", &["rserpool-engine", "rserpool-codec", "rserpool-registrar"]),
 ];
 
 /// Edges that exist for tests only.
-const DEV_ONLY: &[(&str, &str)] = &[("rserpool-client", "rserpool-registrar")];
+const DEV_ONLY: &[(&str, &str)] =
+    &[("rserpool-client", "rserpool-registrar"), ("rserpool-cli", "rserpool-registrar")];
 
 /// One of these in a licence expression is enough; see `deny.toml`.
 const LICENCES: &[&str] = &[

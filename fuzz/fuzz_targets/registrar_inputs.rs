@@ -100,6 +100,8 @@ impl Registrar {
                         self.mesh[usize::from(to.0)].push_back(bytes);
                     }
                     Output::Close(id, _) => self.open.retain(|&(_, open)| open != id),
+                    // Nobody is called without a group.
+                    Output::Connect(_) | Output::Group(_) => panic!("{output:?}"),
                     Output::Resume(_) => {}
                 }
             }

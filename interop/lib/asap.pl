@@ -9,6 +9,9 @@
 #   report HANDLE PE                     reported HANDLE PE
 #   open [COUNT]                         COUNT more associations; commands use the newest
 #   each N register HANDLE PE POLICY     the command on the first N associations, PE counting up
+#   crowd COUNT HANDLE PE POLICY WINDOW  COUNT elements spread over all associations, PE counting up, WINDOW of an
+#                                        association unanswered at once: crowded HANDLE COUNT SECONDS
+#   flood COUNT HANDLE ITEMS WINDOW      the same with resolutions: flooded HANDLE COUNT SECONDS
 #   serve SECONDS                        answers keep-alives, on all associations
 #   mute SECONDS                         leaves them unanswered
 #   raw HEX                              sends the bytes, prints the answer's within 2 s, or none
@@ -203,6 +206,33 @@ sub await {
     return $found;
 }
 
+# Makes so many requests over all associations, a window of each unanswered at once; the seconds it took. Answers
+# have to be of the type, and positive.
+sub pump {
+    my ($count, $window, $type, $request) = @_;
+    my ($begin, $left, $answers) = (time, $count, 0);
+    $_->{waiting} = 0 for @associations;
+    run_associations(PATIENCE + $count / 100, 1, sub {
+        for my $association (@associations) {
+            for (splice @{ $association->{unexpected} }) {
+                my ($got, $flags, $length) = unpack 'CCn', $_;
+                my @found = parameters(substr $_, 4, $length - 4);
+                fail("an answer of type $got") if $got != $type;
+                fail('an answer with an error') if defined value_of(OPERATION_ERROR, @found);
+                $association->{waiting}--;
+                $answers++;
+            }
+            while ($left > 0 && $association->{waiting} < $window) {
+                $request->($association);
+                $association->{waiting}++;
+                $left--;
+            }
+        }
+        return $answers == $count;
+    }) or fail("only $answers answers in time");
+    return time - $begin;
+}
+
 # --- Commands -----------------------------------------------------------------------------------
 
 sub send_registration {
@@ -272,6 +302,18 @@ my %command = (
         my ($count, undef, $handle, $first, $policy) = @_;
         send_registration($associations[$_], $handle, $_ + number($first), $policy) for 0 .. $count - 1;
         registration_result($associations[$_], $handle, $_ + number($first)) for 0 .. $count - 1;
+    },
+    crowd => sub {
+        my ($count, $handle, $first, $policy, $window) = @_;
+        my $next = number($first);
+        my $seconds = pump($count, $window, REGISTRATION_RESPONSE, sub { send_registration($_[0], $handle, $next++, $policy) });
+        printf "crowded %s %d %.3f\n", $handle, $count, $seconds;
+    },
+    flood => sub {
+        my ($count, $handle, $items, $window) = @_;
+        my $request = message(HANDLE_RESOLUTION, handle_parameter($handle), parameter(ITEMS, pack 'N', $items));
+        my $seconds = pump($count, $window, HANDLE_RESOLUTION_RESPONSE, sub { send_message($_[0], $request) });
+        printf "flooded %s %d %.3f\n", $handle, $count, $seconds;
     },
     serve => sub { run_associations($_[0], 1) },
     mute => sub { run_associations($_[0], 0) },

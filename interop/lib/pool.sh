@@ -28,14 +28,14 @@ element_registered() {
 asap() {
     local host=$1
     shift
-    on "$host" perl lib/asap.pl "$over://$(address "$via"):3863" "$@"
+    on "$host" perl lib/asap.pl "${over%-udp}://$(address "$via"):3863" "$@"
 }
 
 # start_asap NAME HOST COMMAND...: the same in the background.
 start_asap() {
     local name=$1 host=$2
     shift 2
-    start "$name" "$host" perl lib/asap.pl "$over://$(address "$via"):3863" "$@"
+    start "$name" "$host" perl lib/asap.pl "${over%-udp}://$(address "$via"):3863" "$@"
 }
 
 # answers HANDLE PE...: a pool user that asks for all gets these elements, in any order.
@@ -44,7 +44,7 @@ answers() { answers_over "$(address "$via")" "$@"; }
 # answers_over ADDRESS HANDLE PE...: the same, of the registrar at this address.
 answers_over() {
     local handle=$2 got
-    got=$(on pu1 perl lib/asap.pl "$over://$1:3863" "resolve $handle 128") || return 1
+    got=$(on pu1 perl lib/asap.pl "${over%-udp}://$1:3863" "resolve $handle 128") || return 1
     shift 2
     [ "$(cut -d' ' -f4- <<<"$got" | tr ' ' '\n' | sort)" = "$(printf '%s\n' "$@" | sort)" ]
 }

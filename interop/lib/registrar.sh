@@ -2,7 +2,8 @@
 # of them, or a list by host, as rsplib,ours,ours for pr1, pr2 and pr3. What the implementations are
 # known to do differently is in expectations.sh, and nowhere else.
 
-# ASAP goes over sctp or tcp; rsplib knows only sctp.
+# ASAP goes over sctp, tcp or sctp-udp, which is SCTP that the registrar has in user space over UDP and the
+# hosts' kernels encapsulate (RFC 6951); rsplib's registrar knows only sctp.
 over=sctp
 
 # kind HOST: rsplib or ours.
@@ -26,7 +27,7 @@ registrar() {
         rsplib) command=(rspregistrar "-identifier=$(identifier "$host")" -logcolor=off -loglevel=5
             "-asap=$here:3863" "-enrp=$here:9901") ;;
         ours) command=("$INTEROP/../target/release/rserpool-registrar" --id "$(identifier "$host")"
-            --asap "$over://$here:3863") ;;
+            --asap "$over://$here:$([ "$over" = sctp-udp ] && echo 9899 || echo 3863)") ;;
         *) fail "REGISTRAR=$REGISTRAR" ;;
     esac
     for setting; do
@@ -45,6 +46,7 @@ takes_associations() {
     case $over in
         sctp) on "$1" grep -q ' 3863 ' /proc/net/sctp/eps ;;
         tcp) on "$1" ss -Htln 'sport = 3863' | grep -q . ;;
+        sctp-udp) on "$1" ss -Huln 'sport = 9899' | grep -q . ;;
     esac
 }
 

@@ -1,4 +1,5 @@
-//! One TCP connection to the registrar.
+//! One association with a registrar, over TCP or SCTP, and the conversation
+//! over it.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -6,24 +7,51 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rserpool_codec::{Frame, LengthForm, frame};
 use rserpool_proto::endpoint::{Config, Conversation};
+use rserpool_sctp::AssocId;
 
+use crate::associations::{Associations, Taken};
 use crate::stage::IN_FLIGHT_MAX;
 
-/// How long a connection may take to be set up.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Room for one message of the largest size and as much again.
-const INPUT_BYTES: usize = 128 << 10;
+/// Room for one read and for one message of the largest size before it.
+pub(crate) const SCRATCH_BYTES: usize = 256 << 10;
 
-/// A connection and the conversation over it.
+/// An association and the conversation over it.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
     pub(crate) conversation: Conversation,
-    input: Box<[u8]>,
-    filled: usize,
-    /// The system takes no more bytes for now.
+    pub(crate) standing: Standing,
+    /// Which of the run's addresses it leads to.
+    pub(crate) address: usize,
+    /// Attempts to set it up that failed since it was up last.
+    pub(crate) failures: usize,
+    /// When it was lost last.
+    pub(crate) lost_at: Duration,
+    carrier: Carrier,
+    /// Nothing more can be sent for now.
     blocked: bool,
+}
+
+/// Whether an association can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is being set up since then.
+    Connecting(Duration),
+    Up,
+    /// It was never begun, or is gone.
+    Down,
+}
+
+#[derive(Debug)]
+enum Carrier {
+    None,
+    Tcp {
+        stream: TcpStream,
+        /// The beginning of a message whose end has not come.
+        rest: Vec<u8>,
+    },
+    Sctp(AssocId),
 }
 
 /// What one read gave.
@@ -38,60 +66,109 @@ pub(crate) enum ReadOutcome {
 }
 
 impl Connection {
-    /// Connects to the first address that accepts. Answers that take longer
-    /// than `patience` are overdue.
-    pub(crate) fn open(addresses: &[SocketAddr], patience: Duration) -> io::Result<Self> {
-        let mut error = io::Error::new(ErrorKind::NotFound, "the host has no address");
-        for address in addresses {
-            match std::net::TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_nonblocking(true)?;
-                    return Ok(Self::new(TcpStream::from_std(stream), patience));
-                }
-                Err(refused) => error = refused,
-            }
-        }
-        Err(error)
-    }
-
-    fn new(stream: TcpStream, patience: Duration) -> Self {
+    /// One that is down. Answers that take longer than `patience` are overdue.
+    pub(crate) fn new(address: usize, patience: Duration, form: LengthForm) -> Self {
         let config = Config {
             resolution_timeout: patience,
             registration_timeout: patience,
             deregistration_timeout: patience,
             in_flight_max: IN_FLIGHT_MAX,
-            ..Config::default()
+            length_form: form,
         };
         Self {
-            stream,
             conversation: Conversation::new(config),
-            input: vec![0; INPUT_BYTES].into(),
-            filled: 0,
-            blocked: false,
+            standing: Standing::Down,
+            address,
+            failures: 0,
+            lost_at: Duration::ZERO,
+            carrier: Carrier::None,
+            blocked: true,
         }
     }
 
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
+    /// Begins a TCP connection; it is writable when it is up or has failed.
+    pub(crate) fn begin_tcp(
+        &mut self,
+        now: Duration,
+        to: SocketAddr,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<()> {
+        let mut stream = TcpStream::connect(to)?;
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        self.carrier = Carrier::Tcp { stream, rest: Vec::new() };
+        self.begin(now);
+        Ok(())
     }
 
-    /// Reads once into the input.
-    pub(crate) fn read(&mut self) -> io::Result<ReadOutcome> {
+    /// An SCTP association was begun.
+    pub(crate) fn begin_sctp(&mut self, now: Duration, id: AssocId) {
+        self.carrier = Carrier::Sctp(id);
+        self.begin(now);
+    }
+
+    fn begin(&mut self, now: Duration) {
+        self.conversation = Conversation::new(self.conversation.config().clone());
+        self.standing = Standing::Connecting(now);
+        self.blocked = true;
+    }
+
+    /// What became of the attempt to connect: up, failed, or nothing yet.
+    pub(crate) fn finish_tcp(&mut self) -> io::Result<()> {
+        let Carrier::Tcp { stream, .. } = &self.carrier else { return Ok(()) };
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        match stream.peer_addr() {
+            Ok(_) => {
+                stream.set_nodelay(true)?;
+                self.up();
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The association can be used.
+    pub(crate) const fn up(&mut self) {
+        self.standing = Standing::Up;
+        self.blocked = false;
+    }
+
+    /// Gives the association up, if there is one.
+    pub(crate) fn close(&mut self, associations: Option<&mut Associations>) {
+        if let (Carrier::Sctp(id), Some(associations)) = (&self.carrier, associations) {
+            associations.abort(*id);
+        }
+        self.carrier = Carrier::None;
+        self.standing = Standing::Down;
+        self.blocked = true;
+        self.conversation.output().clear();
+    }
+
+    /// Reads once, behind the part of a message that was read before. Gives
+    /// also how much of the scratch is filled.
+    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> io::Result<(ReadOutcome, usize)> {
+        let Carrier::Tcp { stream, rest } = &mut self.carrier else {
+            return Ok((ReadOutcome::Drained, 0));
+        };
+        let kept = rest.len();
+        let (before, room) = scratch.split_at_mut(kept);
+        before.copy_from_slice(rest);
+        rest.clear();
         loop {
-            let room = &mut self.input[self.filled..];
-            let wanted = room.len();
-            match self.stream.read(room) {
-                Ok(0) => return Ok(ReadOutcome::Closed),
+            match stream.read(room) {
+                Ok(0) => return Ok((ReadOutcome::Closed, kept)),
                 Ok(count) => {
-                    self.filled += count;
                     // A stream gave less than asked for: epoll tells when
                     // there is more.
-                    let drained = count < wanted;
-                    return Ok(if drained { ReadOutcome::Drained } else { ReadOutcome::More });
+                    let drained = count < room.len();
+                    let outcome = if drained { ReadOutcome::Drained } else { ReadOutcome::More };
+                    return Ok((outcome, kept + count));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return Ok(ReadOutcome::Drained);
+                    return Ok((ReadOutcome::Drained, kept));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -99,37 +176,53 @@ impl Connection {
         }
     }
 
-    /// Lends the input and how much of it is filled, so that messages in it
-    /// and the conversation can be used together.
-    pub(crate) fn take_input(&mut self) -> (Box<[u8]>, usize) {
-        (std::mem::take(&mut self.input), self.filled)
+    /// Keeps the beginning of a message until the next read.
+    pub(crate) fn keep(&mut self, tail: &[u8]) {
+        if let Carrier::Tcp { rest, .. } = &mut self.carrier {
+            rest.extend_from_slice(tail);
+        }
     }
 
-    /// Gives the input back, of which so many bytes are done with.
-    pub(crate) fn return_input(&mut self, mut input: Box<[u8]>, done: usize) {
-        input.copy_within(done..self.filled, 0);
-        self.filled -= done;
-        self.input = input;
-    }
-
-    /// The system takes bytes again.
+    /// Bytes are taken again.
     pub(crate) const fn unblock(&mut self) {
         self.blocked = false;
     }
 
-    /// Sends what there is, as far as the system takes it.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let output = self.conversation.output();
-        let mut sent = 0;
-        while sent < output.len() && !self.blocked {
-            match self.stream.write(&output[sent..]) {
-                Ok(count) => sent += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.blocked = true,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+    /// Sends what there is, as far as it is taken. What is sent over SCTP
+    /// leaves with the next flush of the link.
+    pub(crate) fn flush(&mut self, associations: Option<&mut Associations>) -> io::Result<()> {
+        if self.blocked {
+            return Ok(());
         }
-        output.drain(..sent);
+        let output = self.conversation.output();
+        match (&mut self.carrier, associations) {
+            (Carrier::Tcp { stream, .. }, _) => {
+                let mut sent = 0;
+                while sent < output.len() && !self.blocked {
+                    match stream.write(&output[sent..]) {
+                        Ok(count) => sent += count,
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => self.blocked = true,
+                        Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                output.drain(..sent);
+            }
+            (Carrier::Sctp(id), Some(associations)) => {
+                let mut sent = 0;
+                while let Frame::Whole(bytes) = frame(&output[sent..]) {
+                    match associations.send(*id, &output[sent..sent + bytes])? {
+                        Taken::Yes => sent += bytes,
+                        Taken::Later => {
+                            self.blocked = true;
+                            break;
+                        }
+                    }
+                }
+                output.drain(..sent);
+            }
+            (Carrier::Sctp(_) | Carrier::None, _) => {}
+        }
         Ok(())
     }
 }

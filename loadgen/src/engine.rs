@@ -114,7 +114,13 @@ struct Bench {
 
 impl Bench {
     fn new(policy: CheckedPolicy, size: u32) -> Self {
-        let layout = Layout { elements: size, pools: 1, policies: vec![policy], seed: 1, run: 0 };
+        let layout = Layout {
+            elements: size,
+            pools: 1,
+            policies: vec![policy],
+            seed: 1,
+            ..Layout::default()
+        };
         let population = layout.populations(1).swap_remove(0);
         Self { policy, size, population, order: Scatter::new(size) }
     }

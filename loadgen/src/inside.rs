@@ -1,6 +1,8 @@
-//! The registrar inside: this program again, in a process of its own, so that
-//! what it uses is measured apart from what the load generator uses.
+//! The registrar inside, or the null server: this program again, in a process
+//! of its own, so that what it uses is measured apart from what the load
+//! generator uses.
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
@@ -9,12 +11,16 @@ use std::time::{Duration, Instant};
 
 use rserpool_registrar::{AsapAddress, Options, Running, start};
 
-/// The hidden subcommand that serves.
+use crate::null;
+use crate::plan::{Plan, Transport};
+
+/// The hidden subcommands that serve.
 pub(crate) const SUBCOMMAND: &str = "serve";
+pub(crate) const NULL: &str = "serve-null";
 /// How long the registrar may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// What the line says that gives the address.
-const READY: &str = "ready tcp://";
+const READY: &str = "ready ";
 
 /// A registrar in a process of its own.
 #[derive(Debug)]
@@ -22,16 +28,48 @@ pub(crate) struct Inside {
     child: Child,
     /// The registrar serves until this is closed.
     life: Option<ChildStdin>,
+    transport: Transport,
     address: SocketAddr,
 }
 
+/// What the registrar inside is told.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct ServeOptions {
+    #[arg(long, value_parser = crate::cli::milliseconds)]
+    keep_alive_interval: Duration,
+    #[arg(long, value_parser = crate::cli::transport)]
+    transport: Transport,
+    #[arg(long)]
+    shards: Option<u16>,
+}
+
+impl fmt::Display for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.transport.name(), self.address)
+    }
+}
+
 impl Inside {
-    /// Starts it on a free port of the loopback address.
-    pub(crate) fn start(keep_alive_interval: Duration) -> Result<Self, String> {
-        let failed = |error: io::Error| format!("the registrar inside does not start: {error}");
-        let milliseconds = keep_alive_interval.as_millis().to_string();
+    /// Starts a registrar on a free port of the loopback address.
+    pub(crate) fn start(plan: &Plan) -> Result<Self, String> {
+        let milliseconds = plan.keep_alive_interval.as_millis().to_string();
+        let mut arguments = vec![SUBCOMMAND.to_owned()];
+        arguments.extend(["--keep-alive-interval".to_owned(), milliseconds]);
+        arguments.extend(["--transport".to_owned(), plan.transport.name().to_owned()]);
+        let shards = plan.shards.map(|shards| ["--shards".to_owned(), shards.to_string()]);
+        arguments.extend(shards.into_iter().flatten());
+        Self::spawn(&arguments, plan.transport, "the registrar inside")
+    }
+
+    /// Starts a null server on a free port of the loopback address.
+    pub(crate) fn null() -> Result<Self, String> {
+        Self::spawn(&[NULL.to_owned()], Transport::Tcp, "the null server")
+    }
+
+    fn spawn(arguments: &[String], transport: Transport, name: &str) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("{name} does not start: {error}");
         let mut child = Command::new(std::env::current_exe().map_err(failed)?)
-            .args([SUBCOMMAND, "--keep-alive-interval", &milliseconds])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -43,12 +81,12 @@ impl Inside {
             output.read_line(&mut said).map_err(failed)?;
             if let Some(address) = said.trim_end().strip_prefix(READY) {
                 let address = address.parse().map_err(|_| format!("what address is {said:?}?"))?;
-                return Ok(Self { child, life, address });
+                return Ok(Self { child, life, transport, address });
             }
             output.read_to_string(&mut said).map_err(failed)?;
         }
         let _ = child.wait();
-        Err(format!("the registrar inside does not start: {}", said.trim_end()))
+        Err(format!("{name} does not start: {}", said.trim_end()))
     }
 
     /// Where it takes ASAP.
@@ -103,19 +141,45 @@ fn told(status: ExitStatus) -> String {
     }
 }
 
-/// Serves until standard input is closed.
-pub(crate) fn serve(keep_alive_interval: Duration) -> ExitCode {
+/// Serves as a registrar until standard input is closed.
+pub(crate) fn serve(options: &ServeOptions) -> ExitCode {
+    let asap = match options.transport {
+        Transport::Tcp => AsapAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
+        Transport::Sctp | Transport::SctpUdp => {
+            return told_end(Err(format!("it cannot do {} yet", options.transport.name())));
+        }
+    };
     let options = Options {
-        asap: vec![AsapAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
-        keep_alive_interval,
+        asap: vec![asap],
+        shards: options.shards,
+        keep_alive_interval: options.keep_alive_interval,
         // A host so busy that this program answers late is no dead element.
         keep_alive_timeout: Duration::from_secs(30),
         ..Options::default()
     };
-    let ended = match start(&options) {
+    told_end(match start(&options) {
         Ok(running) => attend(running),
         Err(error) => Err(error.to_string()),
-    };
+    })
+}
+
+/// Serves as a null server until standard input is closed.
+pub(crate) fn serve_null() -> ExitCode {
+    std::thread::spawn(|| {
+        // Its end, also by an error, is what is waited for.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        std::process::exit(0);
+    });
+    told_end(null::serve(ready).map_err(|error| error.to_string()))
+}
+
+fn ready(address: SocketAddr) -> io::Result<()> {
+    let mut output = io::stdout();
+    writeln!(output, "{READY}{address}")?;
+    output.flush()
+}
+
+fn told_end(ended: Result<(), String>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -129,11 +193,8 @@ pub(crate) fn serve(keep_alive_interval: Duration) -> ExitCode {
 fn attend(mut running: Running) -> Result<(), String> {
     const LOOK: Duration = Duration::from_millis(50);
     static CLOSED: AtomicBool = AtomicBool::new(false);
-    let addresses = running.asap_tcp().iter();
-    let ready: String = addresses.map(|address| format!("{READY}{address}\n")).collect();
-    let mut output = io::stdout();
-    let told = output.write_all(ready.as_bytes()).and_then(|()| output.flush());
-    told.map_err(|error| error.to_string())?;
+    let address = running.asap_tcp().first().copied().ok_or("it listens nowhere")?;
+    ready(address).map_err(|error| error.to_string())?;
     std::thread::spawn(|| {
         // Its end, also by an error, is what is waited for.
         let _ = io::copy(&mut io::stdin(), &mut io::sink());

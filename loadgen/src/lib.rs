@@ -10,23 +10,28 @@
 //!
 //! | module | purpose |
 //! |---|---|
-//! | `cli`, `plan` | the options |
+//! | `cli`, `plan`, `workload` | the options, and the loads that have a name |
 //! | `population` | who is registered: a pure function of the seed |
 //! | `pacer`, `stage` | which request is next and when: no I/O |
 //! | `model`, `fault` | what the registrar must know, and what it did wrong |
-//! | `worker`, `connection`, `clock` | a client thread: epoll and sockets |
-//! | `run`, `inside`, `process` | the whole run, the registrar inside, what they use |
+//! | `worker`, `connection`, `associations`, `clock` | a client thread: epoll, TCP and SCTP |
+//! | `run`, `inside`, `null`, `process`, `listener` | the whole run, the servers it starts, what they use |
 //! | `recorder`, `timeline`, `report` | latencies, second by second, and how they are told |
+//! | `compare` | whether one report is better than another |
 //! | `engine` | the handlespace without a registrar |
 
+mod associations;
 mod cli;
 mod clock;
+mod compare;
 mod connection;
 mod draw;
 mod engine;
 mod fault;
 mod inside;
+mod listener;
 mod model;
+mod null;
 mod pacer;
 mod plan;
 mod population;
@@ -38,10 +43,12 @@ mod run;
 mod stage;
 mod timeline;
 mod worker;
+mod workload;
 
 pub use cli::Cli;
 pub use fault::{Fault, Faults};
 pub use pacer::Pacer;
-pub use plan::{Pace, Plan, Target};
-pub use population::{CheckedPolicy, pool_sizes};
+pub use plan::{Compat, Pace, Plan, Target, Transport};
+pub use population::{CheckedPolicy, Shape, pool_sizes};
 pub use run::run;
+pub use workload::Workload;

@@ -41,6 +41,25 @@ pub(crate) enum Status {
     Registered,
     Reregistering,
     Deregistering,
+    /// Its association is gone, and the registrar has to find out.
+    Cut,
+}
+
+/// What answers are held to beside what is registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// The answers of a pool come in the order of selection, so that the
+    /// places in its rotation are known.
+    pub(crate) rotation: bool,
+    /// One registrar answers. In a group, what one knows the others know a
+    /// moment later.
+    pub(crate) alone: bool,
+}
+
+#[cfg(test)]
+impl Rules {
+    /// One registrar, and one association to it for each pool.
+    pub(crate) const ALL: Self = Self { rotation: true, alone: true };
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,13 +129,17 @@ pub(crate) struct Model {
     answers: u64,
     checked: u64,
     spread: Spread,
+    rules: Rules,
+    /// Resolutions that found no pool, or fewer elements than there are, where
+    /// a group of registrars may.
+    lagging: u64,
     /// What was wrong so far.
     pub(crate) faults: Faults,
 }
 
 impl Model {
     /// Nobody is registered.
-    pub(crate) fn new(population: Population) -> Self {
+    pub(crate) fn new(population: Population, rules: Rules) -> Self {
         Self {
             elements: vec![Element::default(); population.elements() as usize],
             pools: vec![PoolState::default(); population.pools.len()],
@@ -125,6 +148,8 @@ impl Model {
             answers: 0,
             checked: 0,
             spread: Spread::default(),
+            rules,
+            lagging: 0,
             faults: Faults::default(),
         }
     }
@@ -248,6 +273,73 @@ impl Model {
         pool.changing -= 1;
         pool.possible -= 1;
         pool.last_gone = tick;
+    }
+
+    /// The association of an element is gone, with its requests. It may be
+    /// selected until [`Self::forgotten`].
+    pub(crate) fn cut(&mut self, element: u32) {
+        self.event(element);
+        let (state, pool, policy) = self.parts(element);
+        let before = std::mem::replace(&mut state.status, Status::Cut);
+        match before {
+            Status::Absent | Status::Cut => {
+                state.status = before;
+                return;
+            }
+            Status::Registered => {
+                pool.changing += 1;
+                state.leave(pool);
+            }
+            Status::Reregistering => state.leave(pool),
+            Status::Registering | Status::Deregistering => return,
+        }
+        match policy {
+            CheckedPolicy::RoundRobin => {
+                pool.sorted.remove(&state.position.latest(element));
+            }
+            CheckedPolicy::LeastUsed => {
+                pool.sorted.remove(&(u64::from(state.value), 0, element));
+            }
+            CheckedPolicy::WeightedRandom if before == Status::Registered => {
+                pool.weights[weight_class(state.value)] -= 1;
+            }
+            CheckedPolicy::WeightedRandom => {}
+        }
+    }
+
+    /// The registrar must not select an element any more that was cut.
+    pub(crate) fn forgotten(&mut self, element: u32) {
+        if self.status(element) == Status::Cut {
+            self.deregistered(element);
+        }
+    }
+
+    /// A group of registrars had the time to tell each other everything. From
+    /// now on they are held to that.
+    pub(crate) const fn settle_group(&mut self) {
+        if !self.rules.alone {
+            self.rules = Rules { rotation: false, alone: true };
+        }
+    }
+
+    /// Whether one registrar answers, not a group.
+    pub(crate) const fn is_alone(&self) -> bool {
+        self.rules.alone
+    }
+
+    /// The value an element is registered with.
+    pub(crate) fn value(&self, element: u32) -> u32 {
+        self.elements[element as usize].value
+    }
+
+    /// How many elements are registered for certain.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.elements.iter().filter(|element| element.counted).count() as u64
+    }
+
+    /// How often a group of registrars did not know what it was told.
+    pub(crate) const fn lagging(&self) -> u64 {
+        self.lagging
     }
 
     /// A resolution is being sent.

@@ -69,7 +69,17 @@ impl CheckedPolicy {
     }
 }
 
-/// How the elements spread over pools. With the canonical 100,000 elements
+/// How the elements spread over the pools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// A few large pools and many small ones: [`pool_sizes`].
+    #[default]
+    Mixed,
+    /// All pools have the same size, or one element more.
+    Even,
+}
+
+/// How the elements spread over pools of mixed sizes. With the canonical 100,000 elements
 /// in 1,000 pools: one pool of 20,000, nine of 2,000, ninety of 300, and nine
 /// hundred of 2 to 77 that share the other 35,000. Other numbers keep these
 /// proportions as far as each pool has an element at least.
@@ -90,6 +100,11 @@ pub fn pool_sizes(elements: u32, pools: u32) -> Vec<u32> {
         sizes.into_iter().map(|size| u32::try_from(size.max(1)).unwrap_or(u32::MAX)).collect();
     level(&mut sizes, elements);
     sizes
+}
+
+fn even_sizes(elements: u32, pools: u32) -> Vec<u32> {
+    let (each, rest) = (elements / pools.max(1), elements % pools.max(1));
+    (0..pools).map(|pool| each + u32::from(pool < rest)).collect()
 }
 
 /// Makes the sizes add up to `elements`: what is missing goes to the last
@@ -132,15 +147,22 @@ pub(crate) struct Population {
     seed: u64,
     factor: u32,
     inverse: u32,
+    own_address: Option<IpAddr>,
+    least_weight: u32,
 }
 
 /// What a whole run registers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Layout {
     pub(crate) elements: u32,
     pub(crate) pools: u32,
+    pub(crate) shape: Shape,
     /// The pools take these in turn.
     pub(crate) policies: Vec<CheckedPolicy>,
+    /// The address all elements serve at, if they have to have the same one.
+    pub(crate) own_address: Option<IpAddr>,
+    /// The smallest weight there is; 0 is drained.
+    pub(crate) least_weight: u32,
     pub(crate) seed: u64,
     /// Distinguishes this run's pool handles from those of another run at the
     /// same registrar.
@@ -154,10 +176,16 @@ impl Layout {
             .map(|thread| Population {
                 thread: usize::try_from(thread).unwrap_or(0),
                 threads,
+                own_address: self.own_address,
+                least_weight: self.least_weight,
                 ..Population::new(draw(self.seed, Purpose::PeIds, thread))
             })
             .collect();
-        for (number, size) in pool_sizes(self.elements, self.pools).into_iter().enumerate() {
+        let sizes = match self.shape {
+            Shape::Mixed => pool_sizes(self.elements, self.pools),
+            Shape::Even => even_sizes(self.elements, self.pools),
+        };
+        for (number, size) in sizes.into_iter().enumerate() {
             let handle = format!("load-{:08x}-{number}", self.run).into_bytes().into();
             let policy = self.policies[number % self.policies.len()];
             populations[number % threads].add(handle, policy, size);
@@ -179,6 +207,8 @@ impl Population {
             seed,
             factor,
             inverse,
+            own_address: None,
+            least_weight: 0,
         }
     }
 
@@ -228,7 +258,8 @@ impl Population {
     pub(crate) fn transport(&self, element: u32) -> (IpAddr, u16) {
         let [_, a, b, c] = element.to_be_bytes();
         let [.., low, high] = self.pe(element).get().to_be_bytes();
-        (IpAddr::V4(Ipv4Addr::new(10, a, b, c)), u16::from_be_bytes([low, high]) | 0x400)
+        let own = IpAddr::V4(Ipv4Addr::new(10, a, b, c));
+        (self.own_address.unwrap_or(own), u16::from_be_bytes([low, high]) | 0x400)
     }
 
     /// The value of an element's `generation`-th registration. Loads leave the
@@ -241,7 +272,9 @@ impl Population {
         match pool.policy {
             CheckedPolicy::RoundRobin => 0,
             CheckedPolicy::LeastUsed => number,
-            CheckedPolicy::WeightedRandom if number < 1 << 25 && element != pool.first => 0,
+            CheckedPolicy::WeightedRandom if number < 1 << 25 && element != pool.first => {
+                self.least_weight
+            }
             CheckedPolicy::WeightedRandom => 1 + number % WEIGHT_MAX,
         }
     }
@@ -266,7 +299,14 @@ mod tests {
     use super::*;
 
     fn layout(elements: u32, pools: u32) -> Layout {
-        Layout { elements, pools, policies: CheckedPolicy::ALL.to_vec(), seed: 1, run: 7 }
+        Layout {
+            elements,
+            pools,
+            policies: CheckedPolicy::ALL.to_vec(),
+            seed: 1,
+            run: 7,
+            ..Layout::default()
+        }
     }
 
     #[test]
@@ -298,6 +338,13 @@ mod tests {
             assert!(sizes.iter().all(|&size| size > 0));
         }
         assert_eq!(pool_sizes(10, 0), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn even_pools_differ_by_one_element_at_most() {
+        assert_eq!(even_sizes(10, 4), [3, 3, 2, 2]);
+        assert_eq!(even_sizes(7, 1), [7]);
+        assert_eq!(even_sizes(0, 0), [0; 0]);
     }
 
     #[test]

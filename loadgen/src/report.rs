@@ -4,7 +4,7 @@
 mod chart;
 mod html;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod units;
 
@@ -20,7 +20,7 @@ pub use text::text;
 pub(crate) use units::{count, duration, rounded};
 
 /// What `schema` says in reports of this version.
-pub const SCHEMA: &str = "rserpool-loadgen report 1";
+pub const SCHEMA: &str = "rserpool-loadgen report 2";
 
 /// A report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,12 @@ pub struct Report {
     pub phases: Vec<PhaseReport>,
     /// What was selected in the steady state.
     pub selections: Selections,
+    /// What the workload is about, beside throughput and latency.
+    pub findings: Vec<Finding>,
+    /// How a group of registrars stood in for each other.
+    pub failover: Option<FailoverReport>,
+    /// What the load generator can do at most here, if that was measured.
+    pub ceiling: Option<Ceiling>,
     /// The registrar's memory, if it could be measured.
     pub memory: Option<Memory>,
     /// What was checked and what was wrong.
@@ -98,12 +104,16 @@ pub struct Host {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registrar {
-    /// Where it takes ASAP.
+    /// Where it takes ASAP; several of a group with spaces between them.
     pub target: String,
+    /// What carries ASAP.
+    pub transport: String,
+    /// What was asked of it: `rfc` or `rsplib`.
+    pub compat: String,
     /// Whether it was started for the run.
     pub inside: bool,
-    /// Its process, if it was measured.
-    pub pid: Option<u32>,
+    /// Its processes that were measured.
+    pub pids: Vec<u32>,
 }
 
 /// What a run did.
@@ -124,13 +134,14 @@ pub struct Workload {
     pub duration_seconds: f64,
     /// Resolutions a second that were due; none in a closed loop.
     pub rate: Option<u32>,
-    /// Unanswered requests of a closed loop; none in an open one.
+    /// Unanswered resolutions of each association of pool users in a closed
+    /// loop; none in an open one.
     pub closed: Option<u32>,
     /// Seconds between re-registrations of an element.
     pub reregistration_seconds: f64,
     /// Deregistrations a second.
     pub churn: u32,
-    /// TCP connections.
+    /// Associations: half of them for elements, half for pool users.
     pub connections: u32,
     /// Client threads.
     pub threads: u32,
@@ -190,6 +201,51 @@ pub struct Latency {
     pub p99: f64,
     pub p99_9: f64,
     pub max: f64,
+}
+
+/// Something a workload finds out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// What.
+    pub name: String,
+    /// How much; none if it did not happen.
+    pub value: Option<f64>,
+    /// In what unit: `s`, `us`, or none for a count.
+    pub unit: String,
+}
+
+/// How a group of registrars stood in for each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailoverReport {
+    /// Associations that were lost.
+    pub lost_associations: u64,
+    /// Associations that were set up again.
+    pub moved_associations: u64,
+    /// Requests that were sent again.
+    pub repeated_requests: u64,
+    /// Resolutions that were not answered over the association they were sent
+    /// on, and had to be sent again.
+    pub failed_resolutions: u64,
+    /// Answers that lacked elements another registrar had acknowledged.
+    pub lagging_answers: u64,
+    /// Elements with an acknowledged registration when the audit began.
+    pub acknowledged_elements: u64,
+    /// Of those, the ones that the audit did not find.
+    pub lost_elements: u64,
+}
+
+/// What the load generator can do at most on its host.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ceiling {
+    /// Resolutions a second, of a server that answers at once.
+    pub per_second: f64,
+    /// Processor time of the load generator for each, in microseconds.
+    pub loadgen_cpu_us: f64,
+    /// The same of that server.
+    pub server_cpu_us: f64,
 }
 
 /// What was selected in the steady state.
@@ -283,6 +339,19 @@ impl Report {
     /// The steady state, if the run came so far.
     pub(crate) fn steady(&self) -> Option<&PhaseReport> {
         self.phases.iter().find(|phase| phase.name == Phase::Steady.name())
+    }
+}
+
+impl Finding {
+    /// Its value with its unit.
+    pub(crate) fn told(&self) -> String {
+        match (self.value, self.unit.as_str()) {
+            (None, _) => "never".to_owned(),
+            (Some(value), "") => rounded(value),
+            (Some(value), "us") => duration(value),
+            (Some(value), "s") => duration(value * 1e6),
+            (Some(value), unit) => format!("{value} {unit}"),
+        }
     }
 }
 

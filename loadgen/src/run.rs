@@ -1,12 +1,14 @@
 //! A run from its start to its report: the registrar, the client threads, the
 //! phases, and what is measured around them.
 
+mod ceiling;
+mod findings;
 mod outcome;
 mod warnings;
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -14,11 +16,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
 use crate::inside::Inside;
-use crate::plan::{Plan, Target};
+use crate::listener;
+use crate::plan::{Compat, Pace, Plan, Transport};
 use crate::population::Layout;
 use crate::process::{self, Usage};
 use crate::progress::Progress;
-use crate::report::{Aborted, Report, UsageSecond, count};
+use crate::report::{Aborted, Ceiling, Report, UsageSecond, count};
 use crate::stage::{Phase, operation_names};
 use crate::timeline::{LogFile, Timeline};
 use crate::worker::{Command, Failure, Handle, Legacy, News, Setup, spawn};
@@ -28,6 +31,8 @@ const TICK: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 /// How long a dead registrar's process may take to be known as dead.
 const DEATH: Duration = Duration::from_secs(1);
+/// How long a group of registrars has to tell each other everything.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// A phase as it went by.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +69,9 @@ struct Run<'l> {
     clock: Clock,
     started: SystemTime,
     inside: Option<Inside>,
-    pid: Option<u32>,
+    /// The processes that are measured as the registrars.
+    pids: Vec<u32>,
+    ceiling: Option<Ceiling>,
     clients: Vec<Handle>,
     news: Receiver<News>,
     timeline: Option<Timeline<'l>>,
@@ -86,7 +93,12 @@ struct Run<'l> {
 pub fn run(plan: &Plan) -> Result<Report, String> {
     let plan = Arc::new(plan.clone());
     let mut file = None;
+    let ceiling = match plan.pace {
+        Pace::Closed(window) => ceiling::measure(&plan, window)?,
+        Pace::Open => None,
+    };
     let mut run = Run::start(&plan)?;
+    run.ceiling = ceiling;
     if let Err(aborted) = run.await_phase(Phase::Connect) {
         run.progress.close();
         return Err(format!("{} while {}: {}", run.target, aborted.phase, aborted.reason));
@@ -110,35 +122,36 @@ impl Run<'_> {
     fn start(plan: &Arc<Plan>) -> Result<Self, String> {
         let mut progress = Progress::new(plan.progress);
         progress.begin(Phase::Connect.name(), u64::from(plan.connections));
-        let (inside, addresses, target) = match &plan.target {
-            Target::Inside => {
-                let inside = Inside::start(plan.keep_alive_interval)?;
-                let target = format!("tcp://{}", inside.address());
-                progress.say(format_args!("registrar {target}, process {}", inside.pid()));
-                (Some(Box::new(inside)), None, target)
-            }
-            Target::Tcp(host, port) => {
-                let target = plan.target.to_string();
-                let addresses = (host.as_str(), *port).to_socket_addrs();
-                let addresses = addresses.map_err(|error| format!("{target}: {error}"))?;
-                (None, Some(addresses.collect::<Vec<_>>()), target)
-            }
+        let inside = if plan.targets.is_empty() {
+            let inside = Inside::start(plan)?;
+            progress.say(format_args!("registrar {inside}, process {}", inside.pid()));
+            Some(inside)
+        } else {
+            None
         };
-        let inside = inside.map(|inside| *inside);
-        let addresses = match (addresses, &inside) {
-            (Some(addresses), _) => addresses,
-            (None, inside) => inside.iter().map(Inside::address).collect(),
+        let (addresses, firsts) = match &inside {
+            Some(inside) => (vec![inside.address()], vec![0]),
+            None => resolved(plan)?,
         };
-        let pid = inside.as_ref().map(Inside::pid).or(plan.pid);
+        let target = match &inside {
+            Some(inside) => inside.to_string(),
+            None => plan.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        };
+        let pids = match (&inside, plan.pid) {
+            (Some(inside), _) => vec![inside.pid()],
+            (None, Some(pid)) => vec![pid],
+            (None, None) => listening(plan.transport, &addresses),
+        };
         let clock = Clock::start();
-        let (clients, news) = start_clients(plan, &addresses, clock)?;
+        let (clients, news) = start_clients(plan, &addresses, &firsts, clock)?;
         let mut run = Self {
             plan: Arc::clone(plan),
             target,
             clock,
             started: SystemTime::now(),
             inside,
-            pid,
+            pids,
+            ceiling: None,
             clients,
             news,
             timeline: None,
@@ -160,6 +173,9 @@ impl Run<'_> {
         self.watch(Phase::Connect, TICK)?;
         self.memory[0] = self.resident();
         for phase in Phase::RUN {
+            if self.plan.is_group() && matches!(phase, Phase::Audit | Phase::Empty) {
+                self.watch(phase, SETTLE)?;
+            }
             self.enter(phase);
             let ended = self.await_phase(phase);
             self.leave(phase);
@@ -172,12 +188,19 @@ impl Run<'_> {
     }
 
     fn resident(&self) -> Option<u64> {
-        process::usage(self.pid?).map(|usage| usage.resident)
+        self.registrar_usage().map(|usage| usage.resident)
+    }
+
+    /// What all measured processes have used; nothing if one is gone.
+    fn registrar_usage(&self) -> Option<Usage> {
+        let all: Option<Vec<Usage>> = self.pids.iter().map(|&pid| process::usage(pid)).collect();
+        all?.into_iter()
+            .reduce(|a, b| Usage { cpu: a.cpu + b.cpu, resident: a.resident + b.resident })
     }
 
     fn used(&self) -> Used {
         let at = self.clock.now();
-        let registrar = self.pid.and_then(process::usage);
+        let registrar = self.registrar_usage();
         let loadgen = process::usage(std::process::id()).unwrap_or_default();
         Used { at, registrar, loadgen }
     }
@@ -348,13 +371,16 @@ impl Run<'_> {
         Aborted { phase: phase.name().to_owned(), reason }
     }
 
-    /// Ends the client threads and the registrar.
-    fn finish(mut self, aborted: Option<Aborted>) -> Report {
+    fn stop_clients(&mut self) -> Vec<Legacy> {
         for client in &self.clients {
             client.command(Command::Stop);
         }
-        let clients = std::mem::take(&mut self.clients);
-        let legacies: Vec<Legacy> = clients.into_iter().map(Handle::join).collect();
+        std::mem::take(&mut self.clients).into_iter().map(Handle::join).collect()
+    }
+
+    /// Ends the client threads and the registrar.
+    fn finish(mut self, aborted: Option<Aborted>) -> Report {
+        let legacies = self.stop_clients();
         while let Ok(news) = self.news.try_recv() {
             if let (News::Interval(interval), Some(timeline)) = (news, &mut self.timeline) {
                 // Where the log cannot be written, the report says so.
@@ -384,17 +410,51 @@ fn rate(number: u64, seconds: f64) -> String {
     crate::report::rounded(number as f64 / seconds)
 }
 
+/// The addresses of all targets, and which is the first of each.
+fn resolved(plan: &Plan) -> Result<(Vec<SocketAddr>, Vec<usize>), String> {
+    let (mut addresses, mut firsts) = (Vec::new(), Vec::new());
+    for target in &plan.targets {
+        let found = (target.host.as_str(), target.port).to_socket_addrs();
+        let found = found.map_err(|error| format!("{target}: {error}"))?;
+        firsts.push(addresses.len());
+        addresses.extend(found);
+    }
+    Ok((addresses, firsts))
+}
+
+/// The processes on this host that listen at these addresses.
+fn listening(transport: Transport, addresses: &[SocketAddr]) -> Vec<u32> {
+    let pids = addresses.iter().filter_map(|&address| listener::pid(transport, address));
+    let mut pids: Vec<u32> = pids.collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
+/// Our address on the way to another one.
+fn own_address(to: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(to).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
 /// Starts the client threads: the pools and connections dealt to them.
 fn start_clients(
     plan: &Arc<Plan>,
     addresses: &[SocketAddr],
+    firsts: &[usize],
     clock: Clock,
 ) -> Result<(Vec<Handle>, Receiver<News>), String> {
     let run = getrandom::u32().map_err(|error| error.to_string())?;
+    let rsplib = plan.compat == Compat::Rsplib;
     let layout = Layout {
         elements: plan.elements,
         pools: plan.pools,
+        shape: plan.shape,
         policies: plan.policies.clone(),
+        own_address: addresses.first().filter(|_| rsplib).and_then(|&to| own_address(to)),
+        least_weight: u32::from(rsplib),
         seed: plan.seed,
         run,
     };
@@ -407,6 +467,7 @@ fn start_clients(
         let setup = Setup {
             plan: Arc::clone(plan),
             addresses: addresses.into(),
+            firsts: firsts.into(),
             clock,
             thread,
             element_connections: share(elements),

@@ -7,7 +7,7 @@ mod steady;
 
 pub(crate) use audit::Audit;
 pub(crate) use burst::{Burst, BurstKind};
-pub(crate) use steady::{Steady, SteadyConfig};
+pub(crate) use steady::{Crowd, Steady, SteadyConfig};
 
 use std::time::Duration;
 
@@ -79,6 +79,12 @@ impl Operation {
         Self(4 + index)
     }
 
+    /// Resolving one pool because everybody does, where so many numbers of
+    /// items are asked for.
+    pub(crate) const fn crowd(items: usize) -> Self {
+        Self(4 + items)
+    }
+
     /// Whether this resolves pool handles.
     pub(crate) const fn is_resolution(self) -> bool {
         self.0 >= Self::AUDIT.0
@@ -89,7 +95,8 @@ impl Operation {
 pub(crate) fn operation_names(items: &[u32]) -> Vec<String> {
     let fixed = ["register", "re-register", "deregister", "resolve (check)"];
     let resolve = items.iter().map(|items| format!("resolve {items}"));
-    fixed.into_iter().map(str::to_owned).chain(resolve).collect()
+    let crowd = std::iter::once("resolve (crowd)".to_owned());
+    fixed.into_iter().map(str::to_owned).chain(resolve).chain(crowd).collect()
 }
 
 /// A request to be sent.
@@ -97,6 +104,8 @@ pub(crate) fn operation_names(items: &[u32]) -> Vec<String> {
 pub(crate) struct Request {
     pub(crate) operation: Operation,
     pub(crate) subject: Subject,
+    /// Which association of pool users is to ask, if that matters.
+    pub(crate) user: Option<usize>,
     /// When it should have been sent, since the stage began; `None`: now.
     pub(crate) intended: Option<Duration>,
 }
@@ -136,10 +145,11 @@ impl Stage {
     }
 
     /// A request of this stage was answered, a resolution with these elements.
-    pub(crate) fn answered(&mut self, subject: Subject, elements: &[u32]) {
+    pub(crate) fn answered(&mut self, request: &Request, elements: &[u32]) {
+        let subject = request.subject;
         match self {
             Self::Idle | Self::Burst(_) => {}
-            Self::Steady(steady) => steady.answered(subject),
+            Self::Steady(steady) => steady.answered(request),
             Self::Audit(audit) => audit.answered(subject, elements),
         }
     }
@@ -196,6 +206,7 @@ mod tests {
         let names = operation_names(&[1, 3, 10]);
         assert_eq!(names[Operation::AUDIT.0], "resolve (check)");
         assert_eq!(names[Operation::resolve(2).0], "resolve 10");
+        assert_eq!(names[Operation::crowd(3).0], "resolve (crowd)");
         assert!(Operation::resolve(0).is_resolution() && !Operation::DEREGISTER.is_resolution());
     }
 }

@@ -1,9 +1,13 @@
 //! One client thread: its connections, its share of the pools, and the loop
 //! that sends what is due and checks what comes back.
 
+mod disruption;
 mod messages;
+mod sending;
 mod setup;
+mod standing;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,24 +15,20 @@ use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token};
-use rserpool_codec::{Addresses, Element, Frame, Transport, frame};
-use rserpool_engine::{PoolHandle, RegistrarId};
+use rserpool_codec::{Frame, frame};
 
+use crate::associations::{Associations, Happened};
 use crate::clock::{Timer, timestamp};
-use crate::connection::{Connection, ReadOutcome};
+use crate::connection::{Connection, ReadOutcome, Standing};
 use crate::fault::Faults;
 use crate::model::{Answered, Model, Spread, Ticket};
 use crate::recorder::{Interval, Recorder};
-use crate::stage::{Phase, Request, Stage, Step, Subject};
+use crate::stage::{Phase, Request, Stage};
 
-use setup::Link;
+use disruption::Disruption;
+use setup::Coordinator;
 pub(crate) use setup::{Handle, Setup, spawn};
 
-/// The registration life on the wire. It ends after no run, whether the
-/// registrar takes it for milliseconds (an hour) or seconds (41 days).
-const LIFE: i32 = 3_600_000;
-/// Requests sent in one go before answers are read.
-const SENDS_MAX: usize = 256;
 /// Reads of one connection in one go.
 const READS_MAX: usize = 4;
 /// More bytes than all requests of a client thread can have. What keeps more
@@ -39,6 +39,7 @@ const PATROL: Duration = Duration::from_millis(100);
 
 const TIMER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
+const ASSOCIATIONS: Token = Token(usize::MAX - 2);
 
 /// What the coordinator wants.
 #[derive(Debug)]
@@ -89,6 +90,12 @@ impl fmt::Display for Failure {
     }
 }
 
+impl Failure {
+    fn host(error: &io::Error) -> Self {
+        Self::Host(error.to_string())
+    }
+}
+
 /// Counts that the coordinator may read at any time.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -105,12 +112,31 @@ pub(crate) struct Legacy {
     pub(crate) checked: u64,
     pub(crate) keep_alives: u64,
     pub(crate) unsent: u64,
+    pub(crate) failover: Failover,
+    pub(crate) disruption: Disruption,
+}
+
+/// How a group of registrars stood in for each other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Failover {
+    /// Associations that were lost, and set up again elsewhere.
+    pub(crate) lost: u64,
+    pub(crate) moved: u64,
+    /// Requests that were sent again because their association was lost.
+    pub(crate) repeated: u64,
+    /// Resolutions that were not answered in time, or whose answer lacked
+    /// what had been acknowledged elsewhere.
+    pub(crate) failed: u64,
+    pub(crate) lagging: u64,
+    /// Acknowledged elements when the audit began.
+    pub(crate) acknowledged: u64,
 }
 
 /// An unanswered request.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     request: Request,
+    connection: usize,
     /// When it should have been sent, since the run began.
     intended: Duration,
     ticket: Option<Ticket>,
@@ -122,103 +148,109 @@ struct Worker {
     timer: Timer,
     /// The first ones are those of elements, the others those of pool users.
     connections: Vec<Connection>,
+    associations: Option<Associations>,
+    /// Associations may have more to read.
+    more: bool,
+    happened: Vec<Happened>,
+    /// Connections to be set up, and how many are being.
+    to_connect: VecDeque<usize>,
+    connecting: usize,
+    /// The connection that is used next where all are alike.
+    turn: usize,
     /// Connections with bytes to be sent, and with bytes perhaps to be read.
     dirty: Vec<usize>,
     unread: Vec<usize>,
+    /// Where what is read lies while it is digested.
+    scratch: Box<[u8]>,
     model: Model,
     stage: Stage,
     phase: Phase,
     phase_began: Duration,
     pending: Vec<Option<Pending>>,
     free: Vec<usize>,
+    /// Elements that have to register again, whatever the stage wants.
+    rescue: VecDeque<u32>,
     recorder: Recorder,
     patrolled: Duration,
     keep_alives: u64,
     unsent: u64,
+    failover: Failover,
+    disruption: Disruption,
     /// Working memory: the elements of an answer as sent, and as known.
     answered: Vec<Answered>,
     known: Vec<u32>,
-    link: Link,
+    coordinator: Coordinator,
 }
 
 impl Worker {
     /// Runs until it is told to stop.
     fn run(&mut self) -> Result<(), Failure> {
-        let host = |error: io::Error| Failure::Host(error.to_string());
         let mut events = Events::with_capacity(1024);
         loop {
             if !self.obey() {
                 return Ok(());
             }
+            self.connect()?;
+            self.disrupt();
             let wake = self.send_due()?;
             self.flush()?;
-            let rest = match wake {
-                _ if !self.unread.is_empty() => Duration::ZERO,
-                Some(at) => at.saturating_sub(self.setup.clock.now()).min(PATROL),
-                None => PATROL,
-            };
+            let rest = self.rest(wake);
             let finer_than_epoll = !rest.is_zero() && rest < PATROL;
             if finer_than_epoll {
-                self.timer.set(rest).map_err(host)?;
+                self.timer.set(rest).map_err(|error| Failure::host(&error))?;
             }
             match self.poll.poll(&mut events, Some(if finer_than_epoll { PATROL } else { rest })) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                    return Err(host(error));
+                    return Err(Failure::host(&error));
                 }
                 Ok(()) | Err(_) => {}
             }
             for event in &events {
-                let connection = event.token().0;
-                if connection >= self.connections.len() {
-                    continue;
+                if event.token() == ASSOCIATIONS {
+                    self.more = true;
                 }
+                let Some(connection) = self.connections.get_mut(event.token().0) else { continue };
                 if event.is_writable() {
-                    self.connections[connection].unblock();
-                    self.dirty.push(connection);
+                    if matches!(connection.standing, Standing::Up) {
+                        connection.unblock();
+                    }
+                    self.dirty.push(event.token().0);
                 }
                 if event.is_readable() {
-                    self.unread.push(connection);
+                    self.unread.push(event.token().0);
                 }
             }
+            self.finish_connecting()?;
             self.receive()?;
+            self.look_at_associations()?;
             self.patrol()?;
         }
+    }
+
+    /// How long to wait when the next request is due at `wake`.
+    fn rest(&self, wake: Option<Duration>) -> Duration {
+        if !self.unread.is_empty() || self.more {
+            return Duration::ZERO;
+        }
+        let due = wake.map_or(PATROL, |at| at.saturating_sub(self.setup.clock.now()));
+        let timeout = self.associations.as_ref().and_then(Associations::timeout);
+        due.min(timeout.unwrap_or(PATROL)).min(PATROL)
     }
 
     /// Follows the coordinator's commands; `false` to stop.
     fn obey(&mut self) -> bool {
         loop {
-            match self.link.commands.try_recv() {
+            match self.coordinator.commands.try_recv() {
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) | Ok(Command::Stop) => return false,
                 Ok(Command::Enter(phase)) => {
                     self.phase = phase;
                     self.phase_began = self.setup.clock.now();
-                    self.stage = self.setup.stage(phase, &self.model);
+                    self.begin_phase();
                     self.hand_over();
                 }
             }
         }
-    }
-
-    /// Sends what is due; when there is more, if that is known.
-    fn send_due(&mut self) -> Result<Option<Duration>, Failure> {
-        let now = self.setup.clock.now();
-        for _ in 0..SENDS_MAX {
-            let elapsed = now.saturating_sub(self.phase_began);
-            match self.stage.next(elapsed, self.in_flight(), &mut self.model) {
-                Step::Send(request) => self.send(request, now)?,
-                Step::At(at) => return Ok(Some(self.phase_began + at)),
-                Step::Wait => return Ok(None),
-                Step::Done => {
-                    if self.in_flight() == 0 {
-                        self.finish(elapsed);
-                    }
-                    return Ok(None);
-                }
-            }
-        }
-        Ok(Some(now))
     }
 
     fn finish(&mut self, elapsed: Duration) {
@@ -234,135 +266,92 @@ impl Worker {
         self.pending.len() - self.free.len()
     }
 
-    fn send(&mut self, request: Request, now: Duration) -> Result<(), Failure> {
-        let intended = match request.intended {
-            Some(intended) => {
-                let intended = self.phase_began + intended;
-                self.recorder.sent_late(now.saturating_sub(intended));
-                intended
-            }
-            None => now,
-        };
-        let index = self.free.pop().unwrap_or(self.pending.len());
-        let (connection, ticket, sent) = match request.subject {
-            Subject::Register { element, value } => {
-                self.register(index as u64, element, value, now)
-            }
-            Subject::Deregister { element } => self.deregister(index as u64, element, now),
-            Subject::Resolve { pool, items } => self.resolve(index as u64, pool, items, now),
-        };
-        sent.map_err(|error| Failure::Host(error.to_string()))?;
-        self.dirty.push(connection);
-        let pending = Some(Pending { request, intended, ticket });
-        match self.pending.get_mut(index) {
-            Some(slot) => *slot = pending,
-            None => self.pending.push(pending),
-        }
-        Ok(())
-    }
-
-    fn register(&mut self, token: u64, element: u32, value: u32, now: Duration) -> Sent {
-        self.model.register_sent(element, value);
-        let connection = self.connection_of(element);
-        let population = self.model.population();
-        let pool = population.pool(population.pool_of(element));
-        let (address, port) = population.transport(element);
-        let addresses = [address];
-        let parameter = Element {
-            pe: population.pe(element),
-            home: RegistrarId::default(),
-            life: LIFE,
-            user_transport: Transport::tcp(port, Addresses::List(&addresses)),
-            policy: pool.policy.with(value),
-            asap_transport: None,
-        };
-        let handle = PoolHandle::new(&pool.handle);
-        let conversation = &mut self.connections[connection].conversation;
-        let sent = conversation.register(timestamp(now), token, handle, &parameter);
-        (connection, None, sent)
-    }
-
-    fn deregister(&mut self, token: u64, element: u32, now: Duration) -> Sent {
-        self.model.deregister_sent(element);
-        let connection = self.connection_of(element);
-        let population = self.model.population();
-        let handle = PoolHandle::new(&population.pool(population.pool_of(element)).handle);
-        let conversation = &mut self.connections[connection].conversation;
-        let sent = conversation.deregister(timestamp(now), token, handle, population.pe(element));
-        (connection, None, sent)
-    }
-
-    fn resolve(&mut self, token: u64, pool: u32, items: u32, now: Duration) -> Sent {
-        let ticket = self.model.resolve_sent(pool, items);
-        let users = self.connections.len() - self.setup.element_connections;
-        let connection = self.setup.element_connections + pool as usize % users;
-        let handle = PoolHandle::new(&self.model.population().pool(pool).handle);
-        let conversation = &mut self.connections[connection].conversation;
-        let sent = conversation.resolve(timestamp(now), token, handle, Some(items), false);
-        (connection, Some(ticket), sent)
-    }
-
-    /// The connection by which an element registers.
-    fn connection_of(&self, element: u32) -> usize {
-        element as usize % self.setup.element_connections
-    }
-
-    fn flush(&mut self) -> Result<(), Failure> {
-        self.dirty.sort_unstable();
-        self.dirty.dedup();
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for connection in dirty.drain(..) {
-            let flushed = self.connections[connection].flush();
-            flushed.map_err(|error| Failure::Broken(error.to_string()))?;
-        }
-        self.dirty = dirty;
-        Ok(())
-    }
-
     fn receive(&mut self) -> Result<(), Failure> {
         self.unread.sort_unstable();
         self.unread.dedup();
-        for connection in std::mem::take(&mut self.unread) {
-            let mut outcome = ReadOutcome::More;
+        for index in std::mem::take(&mut self.unread) {
+            let mut outcome = Ok(ReadOutcome::Drained);
             for _ in 0..READS_MAX {
-                outcome = self.connections[connection]
-                    .read()
-                    .map_err(|error| Failure::Broken(error.to_string()))?;
-                self.digest(connection)?;
-                if outcome != ReadOutcome::More {
+                if self.connections[index].standing != Standing::Up {
+                    break;
+                }
+                outcome = match self.connections[index].read(&mut self.scratch) {
+                    Ok((outcome, filled)) => self.digest(index, filled).map(|()| outcome),
+                    Err(error) => Err(Failure::Broken(error.to_string())),
+                };
+                if !matches!(outcome, Ok(ReadOutcome::More)) {
                     break;
                 }
             }
             match outcome {
-                ReadOutcome::More => self.unread.push(connection),
-                ReadOutcome::Drained => {}
-                ReadOutcome::Closed => return Err(Failure::Closed),
+                Ok(ReadOutcome::More) => self.unread.push(index),
+                Ok(ReadOutcome::Drained) => {}
+                Ok(ReadOutcome::Closed) => self.lost(index, Failure::Closed)?,
+                Err(failure) => self.lost(index, failure)?,
             }
         }
         Ok(())
     }
 
-    /// Takes the whole messages out of a connection's input.
-    fn digest(&mut self, connection: usize) -> Result<(), Failure> {
+    /// Takes the whole messages out of what was read of a stream.
+    fn digest(&mut self, index: usize, filled: usize) -> Result<(), Failure> {
         let now = self.setup.clock.now();
-        let (input, filled) = self.connections[connection].take_input();
-        let mut done = 0;
+        let scratch = std::mem::take(&mut self.scratch);
+        let mut rest = &scratch[..filled];
         let result = loop {
-            match frame(&input[done..filled]) {
+            match frame(rest) {
                 Frame::Incomplete => break Ok(()),
                 Frame::Malformed => break Err(Failure::Garbage),
                 Frame::Whole(bytes) => {
-                    self.message(connection, now, &input[done..done + bytes]);
-                    done += bytes;
+                    let (message, after) = rest.split_at(bytes);
+                    self.message(index, now, message);
+                    rest = after;
                 }
             }
         };
-        let connection = &mut self.connections[connection];
-        connection.return_input(input, done);
-        if connection.conversation.output().len() > UNSENT_BYTES_MAX {
+        let connection = &mut self.connections[index];
+        connection.keep(rest);
+        let unsent = connection.conversation.output().len();
+        self.scratch = scratch;
+        if unsent > UNSENT_BYTES_MAX {
             return Err(Failure::Unread);
         }
         result
+    }
+
+    /// Takes what happened to SCTP associations.
+    fn look_at_associations(&mut self) -> Result<(), Failure> {
+        let Some(associations) = &mut self.associations else { return Ok(()) };
+        let due = associations.timeout().is_some_and(|rest| rest.is_zero());
+        if !self.more && !due {
+            return Ok(());
+        }
+        let mut happened = std::mem::take(&mut self.happened);
+        let polled = associations.poll(&mut happened);
+        self.more = polled.map_err(|error| Failure::host(&error))?;
+        let now = self.setup.clock.now();
+        for event in happened.drain(..) {
+            match event {
+                Happened::Up(index) => self.is_up(index),
+                Happened::Message(index, bytes) => {
+                    self.message(index, now, &bytes);
+                    if self.connections[index].conversation.output().len() > UNSENT_BYTES_MAX {
+                        return Err(Failure::Unread);
+                    }
+                }
+                Happened::Writable(index) => {
+                    self.connections[index].unblock();
+                    self.dirty.push(index);
+                }
+                Happened::Lost(index, reason) => {
+                    let connecting = self.connections[index].standing != Standing::Up;
+                    let failure = if connecting { Failure::Connect } else { Failure::Broken };
+                    self.lost(index, failure(reason))?;
+                }
+            }
+        }
+        self.happened = happened;
+        Ok(())
     }
 
     /// Looks for overdue answers, and hands over what happened.
@@ -375,14 +364,17 @@ impl Worker {
             return Ok(());
         }
         self.patrolled = now;
-        self.link.counters.faults.store(self.model.faults.total(), Ordering::Relaxed);
-        for connection in &mut self.connections {
-            if let Some(late) = connection.conversation.handle_timeout(timestamp(now)) {
+        // A wake-up that was missed costs this much, and not the run.
+        self.more = self.associations.is_some();
+        self.coordinator.counters.faults.store(self.model.faults.total(), Ordering::Relaxed);
+        for index in 0..self.connections.len() {
+            let late = self.connections[index].conversation.handle_timeout(timestamp(now));
+            if let Some(late) = late {
                 let request = messages::request_name(late.request);
-                return Err(Failure::Silent(request, self.setup.plan.answer_timeout));
+                self.lost(index, Failure::Silent(request, self.setup.plan.answer_timeout))?;
             }
         }
-        Ok(())
+        self.give_up_connecting(now)
     }
 
     /// Hands over what happened in this phase, though its second is not over.
@@ -394,18 +386,19 @@ impl Worker {
 
     fn tell(&self, news: News) {
         // Without a coordinator there is nobody to tell.
-        let _ = self.link.news.send(news);
+        let _ = self.coordinator.news.send(news);
     }
 
     fn legacy(&mut self) -> Legacy {
+        let lagging = self.model.lagging();
         Legacy {
             faults: std::mem::take(&mut self.model.faults),
             spread: *self.model.spread(),
             checked: self.model.checked(),
             keep_alives: self.keep_alives,
             unsent: self.unsent,
+            failover: Failover { lagging, ..self.failover },
+            disruption: std::mem::take(&mut self.disruption),
         }
     }
 }
-
-type Sent = (usize, Option<Ticket>, Result<(), rserpool_proto::endpoint::Full>);

@@ -100,7 +100,7 @@ fn a_run_with_the_registrar_inside_is_right() {
     let report = out.report();
     assert_eq!(serde_json::from_str::<Report>(&stdout).unwrap(), report);
     assert_eq!((report.result, report.checks.errors), (Verdict::Passed, 0));
-    assert!(report.selections.elements > 10_000, "{:?}", report.selections);
+    assert!(report.selections.elements > 1000, "{:?}", report.selections);
     assert!(report.memory.is_some() && report.registrar.inside);
     let names: Vec<_> = report.phases.iter().map(|phase| phase.name.as_str()).collect();
     let expected = ["registering", "steady state", "audit", "deregistering", "empty check"];
@@ -111,7 +111,7 @@ fn a_run_with_the_registrar_inside_is_right() {
     };
     assert_eq!(count(0, "register"), 1000);
     assert!(count(1, "re-register") > 0 && count(1, "deregister") > 0 && count(1, "register") > 0);
-    assert!(["resolve 1", "resolve 3", "resolve 10"].iter().all(|name| count(1, name) > 1000));
+    assert!(["resolve 1", "resolve 3", "resolve 10"].iter().all(|name| count(1, name) > 100));
     assert_eq!(count(4, "resolve (check)"), 10);
     for file in ["report.html", "latency.hlog"] {
         assert!(fs::metadata(out.0.join(file)).unwrap().len() > 1000, "{file}");
@@ -135,11 +135,25 @@ fn a_run_against_a_running_registrar_is_right_and_leaves_it_empty() {
 fn a_closed_loop_is_right_too() {
     let out = Out::new("closed");
     let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-loadgen"));
-    command.args(["--elements", "500", "--duration", "1", "--closed", "20", "--out"]).arg(&out.0);
+    command
+        .args([
+            "--elements",
+            "500",
+            "--duration",
+            "1",
+            "--closed",
+            "5",
+            "--connections",
+            "8",
+            "--out",
+        ])
+        .arg(&out.0);
     let (code, stdout, stderr) = told(&finish(spawn(command)));
     assert_eq!(code, 0, "{stdout}{stderr}");
-    assert!(stdout.contains("closed loop, 20 requests unanswered"), "{stdout}");
-    assert!(out.report().selections.resolutions > 500);
+    assert!(stdout.contains("closed loop, 5 resolutions unanswered each"), "{stdout}");
+    let report = out.report();
+    assert!(report.selections.resolutions > 500);
+    assert!(report.ceiling.unwrap().per_second > 1000.0, "{stdout}");
 }
 
 /// What is on standard error until a line starts so, and the rest of it.
@@ -344,4 +358,92 @@ fn messages_that_make_no_sense_are_counted_and_do_no_harm() {
     assert_eq!(code, 1, "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     assert!(out.report().checks.errors > 1000, "{:?}", out.report().checks);
+}
+
+#[test]
+fn every_workload_is_right_and_has_its_findings() {
+    for (workload, options, findings) in [
+        ("huge-pool", &["--elements", "900", "--items", "1,5"][..], 0),
+        ("tiny-pools", &["--elements", "600"], 0),
+        ("churn-storm", &["--elements", "600", "--churn", "200"], 0),
+        ("flash-crowd", &["--elements", "600", "--rate", "200"], 4),
+        ("mass-failure", &["--elements", "600"], 4),
+        ("re-registration", &["--elements", "600", "--reregister-every", "1"], 0),
+    ] {
+        let out = Out::new(workload);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-loadgen"));
+        command.args(["--workload", workload, "--duration", "3", "--connections", "8"]);
+        if workload != "flash-crowd" {
+            command.args(["--rate", "500"]);
+        }
+        command.args(["--no-progress", "--out"]).arg(&out.0).args(options);
+        let (code, stdout, stderr) = told(&finish(spawn(command)));
+        assert_eq!(code, 0, "{workload}: {stdout}{stderr}");
+        let report = out.report();
+        assert_eq!(report.workload.name, workload);
+        assert_eq!(report.findings.len(), findings, "{stdout}");
+        let steady = &report.phases[1];
+        let count = |name: &str| {
+            let found = steady.operations.iter().find(|operation| operation.name == name);
+            found.map_or(0, |operation| operation.count)
+        };
+        match workload {
+            "flash-crowd" => assert!(count("resolve (crowd)") > 500, "{stdout}"),
+            "mass-failure" => {
+                assert_eq!(report.findings[0].value, Some(300.0), "{stdout}");
+                assert!(report.findings[3].value.is_some(), "they come back: {stdout}");
+                assert!(count("register") >= 300, "{stdout}");
+            }
+            "churn-storm" => assert!(count("deregister") > 200, "{stdout}"),
+            "re-registration" => assert!(count("re-register") > 600, "{stdout}"),
+            _ => assert!(count("resolve 1") > 100, "{stdout}"),
+        }
+    }
+}
+
+#[test]
+fn a_registrar_on_this_host_is_measured_without_being_asked_to() {
+    let out = Out::new("measured");
+    let (registrar, target) = registrar();
+    let (code, stdout, _) = run(&out, &["--target", &target, "--no-progress"]);
+    assert_eq!(code, 0, "{stdout}");
+    assert_eq!(out.report().registrar.pids, [std::process::id()]);
+    assert!(stdout.contains("measured on this host"), "{stdout}");
+    registrar.stop().unwrap();
+}
+
+#[test]
+fn two_reports_are_compared_and_the_exit_status_tells() {
+    let (a, b) = (Out::new("before"), Out::new("after"));
+    for out in [&a, &b] {
+        let (code, stdout, stderr) = run(out, &["--no-progress"]);
+        assert_eq!(code, 0, "{stdout}{stderr}");
+    }
+    let compare = |before: &Path, after: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-loadgen"));
+        command.arg("compare").arg(before).arg(after).args(["--tolerance", "100"]);
+        told(&finish(spawn(command)))
+    };
+    let json = |out: &Out| out.0.join("report.json");
+    let (code, stdout, stderr) = compare(&json(&a), &json(&a));
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(stdout.contains("registrations/s") && stdout.contains("same"), "{stdout}");
+    // One that is much worse in one figure.
+    let mut worse = b.report();
+    for second in &mut worse.series {
+        for operation in &mut second.operations {
+            operation.latency_us.p50 *= 1000.0;
+        }
+    }
+    fs::write(json(&b), serde_json::to_string(&worse).unwrap()).unwrap();
+    let (code, stdout, _) = compare(&json(&a), &json(&b));
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stdout.contains("WORSE"), "{stdout}");
+    // One of another load, and one that is none.
+    worse.workload.elements += 1;
+    fs::write(json(&b), serde_json::to_string(&worse).unwrap()).unwrap();
+    let (code, _, stderr) = compare(&json(&a), &json(&b));
+    assert!(code == 2 && stderr.contains("elements 1000 and 1001"), "{stderr}");
+    let (code, _, stderr) = compare(&json(&a), &a.0.join("report.html"));
+    assert!(code == 2 && stderr.contains("report.html"), "{stderr}");
 }

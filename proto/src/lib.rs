@@ -1,6 +1,9 @@
 //! Reliable Server Pooling as sans-IO state machines: the registrar's ASAP
-//! side ([`registrar`]), that of pool elements and pool users ([`endpoint`]),
-//! and the registration of a pool element ([`element`]). They take whole
+//! side ([`registrar`]), the group of registrars ([`enrp`]), the ASAP side of
+//! pool elements and pool users ([`endpoint`]), the registration of a pool
+//! element ([`element`]), what a pool user knows of pools ([`user`]), how
+//! registrars are found ([`discovery`]) and searched ([`hunt`]), and the
+//! sessions of pool users with pool elements ([`session`]). They take whole
 //! messages and the time, and give whole messages, the next time-out and what
 //! happened; sockets, clocks and threads are the embedder's.
 //!
@@ -53,9 +56,15 @@
 //! assert_eq!(elements.iter().next().unwrap().pe, element.pe);
 //! ```
 
+mod chance;
+pub mod discovery;
 pub mod element;
 pub mod endpoint;
+pub mod enrp;
+pub mod hunt;
 mod life;
 pub mod registrar;
+pub mod session;
+pub mod user;
 
 pub use life::LifeUnit;

@@ -12,6 +12,9 @@ mod answers;
 mod association;
 mod buffers;
 mod config;
+mod dialect;
+mod graves;
+mod journal;
 mod kind;
 mod mesh;
 mod pools;
@@ -21,5 +24,6 @@ mod suspects;
 
 pub use association::Peer;
 pub use config::{Config, Loopback};
+pub use dialect::Dialect;
 pub use shard::{CloseReason, Output, Shard};
 pub use stats::Stats;

@@ -81,7 +81,9 @@ impl Registrar {
                 self.shards[usize::from(to.0)].receive_mesh(self.now, number, &self.batch);
                 self.batch.clear();
             }
-            Output::Close(..) | Output::Resume(_) => panic!("{output:?}"),
+            Output::Close(..) | Output::Resume(_) | Output::Connect(_) | Output::Group(_) => {
+                panic!("{output:?}")
+            }
         }
     }
 }

@@ -222,6 +222,21 @@ fn a_deregistered_element_asks_nothing_more() {
 }
 
 #[test]
+fn a_deregistered_element_stays_so_when_an_expiry_crossed_its_last_requests() {
+    let mut bench = Bench::registered(life(10));
+    let Bench { element, conversation } = &mut bench;
+    element.register(at(5), conversation).expect("there is room");
+    element.deregister(at(5), conversation).expect("there is room");
+    assert_eq!(bench.sent(), ["registration 0", "deregistration"]);
+    let gone = Message::DeregistrationResponse { handle: POOL, pe: PE, error: None };
+    // The notice that the first registration is over looks like the answer.
+    assert!(!bench.receive(at(6), &gone, |p| assert_eq!(p, Some(Progress::Deregistered))));
+    bench.receive(at(6), &ACCEPTED, |p| assert_eq!(p, None));
+    assert!(!bench.receive(at(6), &gone, |p| assert_eq!(p, None)));
+    assert_eq!(bench.sent(), Vec::<String>::new());
+}
+
+#[test]
 fn a_refused_deregistration_is_told_and_the_element_stays() {
     let mut bench = Bench::registered(life(120));
     bench.element.deregister(at(1), &mut bench.conversation).unwrap();
@@ -271,4 +286,52 @@ fn events_of_other_elements_are_left_alone() {
     let event = Event::Expired { handle: POOL, pe: PeId::new(8) };
     assert_eq!(bench.element.receive(at(1), &mut bench.conversation, &event), None);
     assert!(bench.element.is_registered());
+}
+
+#[test]
+fn a_load_is_registered_when_it_differs_enough_and_not_too_often() {
+    let config =
+        Config { load_change_min: 100, load_interval_min: Duration::from_secs(2), ..life(120) };
+    let mut bench = Bench::registered(config);
+    let tell = |bench: &mut Bench, now, load| {
+        bench.element.report_load(at(now), Some(&mut bench.conversation), load).unwrap();
+        bench.sent()
+    };
+    assert!(tell(&mut bench, 5, 99).is_empty());
+    assert_eq!(tell(&mut bench, 5, 100), ["registration 100"]);
+    // While the answer is awaited, and then until the interval is over.
+    assert!(tell(&mut bench, 5, 300).is_empty());
+    bench.receive(at(5), &ACCEPTED, |p| assert_eq!(p, Some(Progress::Registered)));
+    assert_eq!(bench.sent(), ["registration 300"]);
+    bench.receive(at(5), &ACCEPTED, |p| assert_eq!(p, Some(Progress::Registered)));
+    assert!(tell(&mut bench, 6, 500).is_empty());
+    assert_eq!(bench.element.next_timeout(), Some(at(7)));
+    assert!(tell(&mut bench, 6, 600).is_empty());
+    bench.element.handle_timeout(at(7), &mut bench.conversation).unwrap();
+    assert_eq!(bench.sent(), ["registration 600"]);
+    bench.receive(at(7), &ACCEPTED, |p| assert_eq!(p, Some(Progress::Registered)));
+    // What is too small a change goes with the next re-registration.
+    assert!(tell(&mut bench, 50, 650).is_empty());
+    bench.element.handle_timeout(at(107), &mut bench.conversation).unwrap();
+    assert_eq!(bench.sent(), ["registration 650"]);
+    bench.receive(at(107), &ACCEPTED, |p| assert_eq!(p, Some(Progress::Registered)));
+    // Idle and full are told in any case.
+    bench.element.report_load(at(120), Some(&mut bench.conversation), 40).unwrap();
+    bench.receive(at(120), &ACCEPTED, |_| ());
+    bench.sent();
+    assert_eq!(tell(&mut bench, 130, 0), ["registration 0"]);
+}
+
+#[test]
+fn a_refused_change_leaves_what_was_registered_and_that_is_renewed() {
+    let mut bench = Bench::registered(life(120));
+    let load = |load| Policy::LeastUsed { load };
+    bench.element.update(at(1), &mut bench.conversation, load(1)).unwrap();
+    assert_eq!(bench.sent(), ["registration 1"]);
+    let refused =
+        Message::RegistrationResponse { handle: POOL, pe: PE, rejected: true, error: None };
+    bench.receive(at(1), &refused, |p| assert_eq!(p, Some(Progress::Rejected(None))));
+    assert!(bench.element.is_registered());
+    assert_eq!(bench.element.policy(), load(0));
+    assert_eq!(bench.element.next_timeout(), Some(at(101)));
 }

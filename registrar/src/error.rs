@@ -10,6 +10,10 @@ use std::io;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
+    /// The options contradict each other.
+    Options(String),
+    /// The kernel's SCTP was asked for, and there is none.
+    Sctp(io::Error),
     /// The kernel, or what confines the process, refuses io_uring.
     IoUring(io::Error),
     /// The kernel's io_uring lacks operations (by their opcodes).
@@ -30,7 +34,9 @@ pub enum StartError {
     },
     /// An address could not be bound.
     Bind {
-        /// The address.
+        /// What it was to be bound for, as in the URL of an address.
+        scheme: &'static str,
+        /// The address. That of SCTP over UDP is the UDP one.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
@@ -75,7 +81,9 @@ impl StartError {
                 limit / 1024,
                 needed / 1024
             ),
-            Self::OpenFiles { .. }
+            Self::Options(_)
+            | Self::Sctp(_)
+            | Self::OpenFiles { .. }
             | Self::Bind { .. }
             | Self::Random(_)
             | Self::Host(_)
@@ -88,6 +96,13 @@ impl StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Options(contradiction) => f.write_str(contradiction),
+            Self::Sctp(error) => write!(
+                f,
+                "this kernel has no SCTP to give: socket says {error}. What to do:\n  \
+                 - load it: modprobe sctp (as root, on the host of a container)\n  \
+                 - or take SCTP over UDP, which needs none: --asap sctp-udp://[::]:9899"
+            ),
             Self::IoUring(error) => write!(
                 f,
                 "io_uring is not to be had here: io_uring_setup says {error}. \
@@ -114,17 +129,29 @@ impl fmt::Display for StartError {
                 "only {limit} files may be open, at least {needed} are needed. \
                  Raise the hard limit: ulimit -Hn, LimitNOFILE= of a systemd unit"
             ),
-            Self::Bind { address, source } if source.kind() == io::ErrorKind::AddrInUse => write!(
-                f,
-                "tcp://{address} is in use: another registrar or server listens there \
-                 (ss -ltnp 'sport = :{}' names it); stop it or choose another \
-                 address with --asap",
-                address.port()
-            ),
-            Self::Bind { address, source } if source.kind() == io::ErrorKind::AddrNotAvailable => {
-                write!(f, "tcp://{address} is no address of this host ({source})")
+            Self::Bind { scheme, address, source } if source.kind() == io::ErrorKind::AddrInUse => {
+                let (list, option) = match *scheme {
+                    "sctp" => ("ss -San", "--asap"),
+                    "sctp-udp" => ("ss -lunp", "--asap"),
+                    "http" => ("ss -ltnp", "--admin"),
+                    _ => ("ss -ltnp", "--asap"),
+                };
+                write!(
+                    f,
+                    "{scheme}://{address} is in use: another registrar or server listens there \
+                     ({list} 'sport = :{}' names it); stop it or choose another \
+                     address with {option}",
+                    address.port()
+                )
             }
-            Self::Bind { address, source } => write!(f, "cannot bind tcp://{address}: {source}"),
+            Self::Bind { scheme, address, source }
+                if source.kind() == io::ErrorKind::AddrNotAvailable =>
+            {
+                write!(f, "{scheme}://{address} is no address of this host ({source})")
+            }
+            Self::Bind { scheme, address, source } => {
+                write!(f, "cannot bind {scheme}://{address}: {source}")
+            }
             Self::Random(error) => write!(f, "no random bytes for the seeds: {error}"),
             Self::Host(error) => write!(f, "cannot read this process's limits: {error}"),
             Self::Shard { shard, message } => write!(f, "shard {shard} did not start: {message}"),
@@ -138,9 +165,12 @@ impl fmt::Display for StartError {
 impl core::error::Error for StartError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::IoUring(error) | Self::Random(error) | Self::Host(error) => Some(error),
+            Self::IoUring(error) | Self::Sctp(error) | Self::Random(error) | Self::Host(error) => {
+                Some(error)
+            }
             Self::Bind { source, .. } => Some(source),
-            Self::IoUringTooOld(_)
+            Self::Options(_)
+            | Self::IoUringTooOld(_)
             | Self::MemoryLock { .. }
             | Self::OpenFiles { .. }
             | Self::Shard { .. }
@@ -165,7 +195,7 @@ mod tests {
         }
         let address = "[::]:3863".parse().unwrap();
         let source = io::Error::from(io::ErrorKind::AddrInUse);
-        let bound = StartError::Bind { address, source }.to_string();
+        let bound = StartError::Bind { scheme: "tcp", address, source }.to_string();
         assert!(bound.contains("tcp://[::]:3863 is in use"), "{bound}");
     }
 }

@@ -49,6 +49,9 @@
 //! go to the [`log`] crate. glommio 0.9 leaves one descriptor and an idle
 //! helper thread's memory behind for each shard that was stopped.
 
+mod admin;
+mod announce;
+mod carrier;
 mod command_line;
 mod connections;
 mod error;
@@ -59,12 +62,17 @@ mod order;
 mod process;
 mod rt;
 mod running;
+mod sctp;
 mod shard;
 mod stats;
 mod turn;
 
+pub use announce::{Announce, AnnounceError};
 pub use command_line::parse_or_exit;
 pub use error::StartError;
-pub use options::{ASAP_PORT, AsapAddress, AsapAddressError, Host, Options};
-pub use running::{Bound, Running, ShardFailure, Summary, check, start};
+pub use options::{
+    ASAP_PORT, AdminAddress, AsapAddress, AsapAddressError, Compat, Host, Options, SCTP_UDP_PORT,
+    SctpOptions,
+};
+pub use running::{Bound, Running, ShardFailure, Summary, Without, check, start};
 pub use stats::{ShardStats, Stats, Traffic};

@@ -1,18 +1,27 @@
 //! The connections of a shard, as far as the shard's turn has to know them.
 
-use core::net::SocketAddr;
-
-use rserpool_engine::{AssociationId, Timestamp};
+use rserpool_engine::{AssociationId, Timestamp, TransportKind};
+use rserpool_proto::registrar::Peer;
 
 use crate::turn::{CloseReason, LinkId};
+
+/// How the messages of a connection are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// By their own lengths, in a stream of bytes.
+    Stream,
+    /// They arrive whole. Those that wait are kept behind their lengths.
+    Whole,
+}
 
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) association: AssociationId,
-    /// Bytes that arrived and are not given to the protocol yet; they start
-    /// at the start of a message. Without capacity while empty.
+    /// What arrived and is not given to the protocol yet, as
+    /// [`Link::framing`] says; it starts at the start of a message. Without
+    /// capacity while empty.
     pub(crate) unfed: Vec<u8>,
     /// The host was told not to read.
     pub(crate) paused: bool,
@@ -33,7 +42,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) const fn new(peer: SocketAddr, association: AssociationId) -> Self {
+    pub(crate) const fn new(peer: Peer, association: AssociationId) -> Self {
         Self {
             peer,
             association,
@@ -46,6 +55,17 @@ impl Link {
             spoke: false,
             fed_at: None,
             ending: None,
+        }
+    }
+
+    pub(crate) const fn framing(&self) -> Framing {
+        match self.peer.transport {
+            TransportKind::Sctp => Framing::Whole,
+            TransportKind::Tcp
+            | TransportKind::Dccp
+            | TransportKind::Udp
+            | TransportKind::UdpLite
+            | TransportKind::Opaque => Framing::Stream,
         }
     }
 }
@@ -117,7 +137,8 @@ mod tests {
     use super::*;
 
     fn link(number: u64) -> Link {
-        Link::new((Ipv4Addr::LOCALHOST, 1).into(), AssociationId(number))
+        let address = (Ipv4Addr::LOCALHOST, 1).into();
+        Link::new(Peer { address, transport: TransportKind::Tcp }, AssociationId(number))
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) fn bind(
     address: SocketAddr,
     shards: u16,
 ) -> Result<(SocketAddr, Vec<TcpListener>), StartError> {
-    let failed = |source| StartError::Bind { address, source };
+    let failed = |source| StartError::Bind { scheme: "tcp", address, source };
     let mut bound = address;
     if address.port() != 0 {
         // SO_REUSEPORT would let a second registrar of the same user share the
@@ -34,6 +34,16 @@ pub(crate) fn bind(
         listeners.push(listener);
     }
     Ok((bound, listeners))
+}
+
+/// Binds the address of the admin server: one listener, whatever the shards.
+pub(crate) fn bind_admin(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+    let failed = |source| StartError::Bind { scheme: "http", address, source };
+    let socket = socket(address, Sharing::Exclusive).map_err(failed)?;
+    socket.listen(BACKLOG).map_err(failed)?;
+    let listener = TcpListener::from(socket);
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((bound, listener))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,7 +68,7 @@ fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 
 /// Whether this says that the host has no IPv6.
 pub(crate) fn lacks_ipv6(error: &StartError) -> bool {
-    let StartError::Bind { address, source } = error else { return false };
+    let StartError::Bind { address, source, .. } = error else { return false };
     let absent = [Some(libc::EAFNOSUPPORT), Some(libc::EADDRNOTAVAIL)];
     address.is_ipv6() && absent.contains(&source.raw_os_error())
 }
@@ -84,7 +94,7 @@ mod tests {
     #[test]
     fn a_port_of_another_registrar_is_in_use() {
         let (bound, _listeners) = bind(ANY_PORT, 2).unwrap();
-        let Err(StartError::Bind { address, source }) = bind(bound, 2) else {
+        let Err(StartError::Bind { address, source, .. }) = bind(bound, 2) else {
             panic!("bound twice");
         };
         assert_eq!(address, bound);

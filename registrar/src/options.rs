@@ -1,16 +1,29 @@
 //! What a registrar is told at its start.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::num::IntErrorKind;
 use core::ops::RangeInclusive;
-use core::str::FromStr;
 use core::time::Duration;
 
 use rserpool_engine::RegistrarId;
+use rserpool_proto::discovery;
+
+use crate::announce::{Announce, interface_exists};
+
+mod address;
+mod compat;
+mod sctp;
+
+pub use address::{AsapAddress, AsapAddressError};
+pub use compat::Compat;
+pub use sctp::SctpOptions;
 
 /// The port of ASAP over TCP and SCTP (RFC 5352, 6).
 pub const ASAP_PORT: u16 = 3863;
+
+/// The UDP port of SCTP over UDP (RFC 6951, 5.1).
+pub const SCTP_UDP_PORT: u16 = 9899;
 
 /// Everything a registrar can be told. The command line of
 /// `rserpool-registrar` is these fields; an embedder changes some of
@@ -24,13 +37,32 @@ pub struct Options {
     #[arg(long, value_name = "0xID", value_parser = registrar_id)]
     pub id: Option<RegistrarId>,
 
-    /// Take ASAP on port 3863 of this address only [default: all addresses]
+    /// Take ASAP on this address only [default: all addresses], by every
+    /// transport this host has: TCP and SCTP on port 3863, SCTP over UDP on
+    /// UDP port 9899
     #[arg(long, value_name = "ADDR", conflicts_with = "asap")]
     pub listen: Option<IpAddr>,
 
     /// Take ASAP here instead; may be given more than once
-    #[arg(long, value_name = "tcp://ADDR:PORT")]
+    ///
+    /// tcp://ADDR:PORT, sctp://ADDR:PORT (the kernel's SCTP), or
+    /// sctp-udp://ADDR:PORT (SCTP over UDP, RFC 6951: PORT is the UDP port, the
+    /// SCTP port inside is 3863). Several addresses of SCTP with one port are
+    /// one multi-homed endpoint.
+    #[arg(long, value_name = "URL")]
     pub asap: Vec<AsapAddress>,
+
+    /// Announce this registrar to this multicast group; may be given more than
+    /// once; off for nowhere [default: 239.0.0.50:3863 and [ff05::133]:3863, as
+    /// rsplib's pool elements listen; with --compat rfc the registered
+    /// 224.0.1.185:3863 and [ff05::133]:3863]
+    #[arg(long, value_name = "GROUP|off")]
+    pub announce: Vec<Announce>,
+
+    /// Announce on this interface only; may be given more than once
+    /// [default: every interface but loopback]
+    #[arg(long, value_name = "NAME", value_parser = interface)]
+    pub announce_interface: Vec<String>,
 
     /// Number of shards, one thread each [default: one a core]
     #[arg(long, value_name = "N", value_parser = count::<u16, 1, 1024>)]
@@ -40,6 +72,10 @@ pub struct Options {
     /// else epoll]
     #[arg(long, value_enum, value_name = "HOST")]
     pub host: Option<Host>,
+
+    /// Where operators look, over HTTP. The command line has its own default.
+    #[arg(skip)]
+    pub admin: AdminAddress,
 
     /// Milliseconds between two keep-alives to a pool element; 0 for none
     ///
@@ -91,6 +127,14 @@ pub struct Options {
     /// The unreachability report that removes a pool element: its Nth
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = count::<u8, 1, 255>)]
     pub max_bad_reports: u8,
+
+    /// Whose reading of the RFCs is followed where rsplib departs from them
+    #[arg(long, value_enum, value_name = "WHOSE", default_value = "rsplib")]
+    pub compat: Compat,
+
+    /// Timers and retries of SCTP associations.
+    #[command(flatten)]
+    pub sctp: SctpOptions,
 }
 
 impl Default for Options {
@@ -99,8 +143,11 @@ impl Default for Options {
             id: None,
             listen: None,
             asap: Vec::new(),
+            announce: Vec::new(),
+            announce_interface: Vec::new(),
             shards: None,
             host: None,
+            admin: AdminAddress::Off,
             keep_alive_interval: Duration::from_secs(5),
             keep_alive_timeout: Duration::from_secs(5),
             message_timeout: Duration::from_secs(30),
@@ -111,21 +158,96 @@ impl Default for Options {
             max_connections: None,
             max_items: 128,
             max_bad_reports: 3,
+            compat: Compat::default(),
+            sctp: SctpOptions::default(),
         }
     }
 }
 
 impl Options {
-    /// Where ASAP is to be taken: what [`Options::asap`] says, else the IANA
-    /// port of [`Options::listen`], else that of all addresses.
+    /// Where ASAP is to be taken: what [`Options::asap`] says, else the
+    /// registered ports of [`Options::listen`], else those of all addresses,
+    /// with every transport there is.
     #[must_use]
-    pub fn asap_addresses(&self) -> Vec<SocketAddr> {
-        if self.asap.is_empty() {
-            let address = self.listen.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-            return vec![SocketAddr::new(address, ASAP_PORT)];
+    pub fn asap_addresses(&self) -> Vec<AsapAddress> {
+        if !self.asap.is_empty() {
+            return self.asap.clone();
         }
-        self.asap.iter().map(|AsapAddress::Tcp(address)| *address).collect()
+        let address = self.listen.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let asap = SocketAddr::new(address, ASAP_PORT);
+        vec![
+            AsapAddress::Tcp(asap),
+            AsapAddress::Sctp(asap),
+            AsapAddress::SctpUdp(SocketAddr::new(address, SCTP_UDP_PORT)),
+        ]
     }
+
+    /// The groups announces are sent to.
+    #[must_use]
+    pub fn announce_groups(&self) -> Vec<SocketAddr> {
+        if self.announce.is_empty() {
+            return match self.compat {
+                Compat::Rsplib => discovery::RSPLIB_GROUPS.to_vec(),
+                Compat::Rfc => discovery::RFC_GROUPS.to_vec(),
+            };
+        }
+        let group = |announce: &Announce| match announce {
+            Announce::Group(group) => Some(*group),
+            Announce::Off => None,
+        };
+        self.announce.iter().filter_map(group).collect()
+    }
+
+    /// Whether the options make sense together. [`start`](crate::start) asks
+    /// it, too.
+    ///
+    /// # Errors
+    ///
+    /// What contradicts what, for the operator.
+    pub fn validate(&self) -> Result<(), String> {
+        self.sctp.validate()?;
+        if self.announce.contains(&Announce::Off) {
+            if self.announce.len() > 1 {
+                return Err("--announce off contradicts another --announce: give one".to_owned());
+            }
+            if !self.announce_interface.is_empty() {
+                return Err("--announce off contradicts --announce-interface".to_owned());
+            }
+        }
+        let all = |ip: IpAddr| ip.is_unspecified();
+        for (index, one) in self.asap.iter().enumerate() {
+            let others = self.asap.iter().skip(index + 1);
+            let beside = others.filter(|other| other.scheme() == one.scheme());
+            for other in beside.filter(|other| other.address().port() == one.address().port()) {
+                let [a, b] = [one.address().ip(), other.address().ip()];
+                let families = a.is_ipv4() != b.is_ipv4();
+                let covers = |wide: IpAddr| {
+                    wide == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+                        || wide == IpAddr::V4(Ipv4Addr::UNSPECIFIED) && !families
+                };
+                let clash = all(a) && covers(a) || all(b) && covers(b) || a == b;
+                if clash && one.address().port() != 0 {
+                    return Err(format!(
+                        "--asap {one} and --asap {other} are the same place: an unspecified \
+                         address stands for all addresses of its family, [::] for IPv4, too"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where operators look at a registrar, over HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AdminAddress {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// Here. Port 0 is one the system chooses.
+    At(SocketAddr),
+    /// Here if it is free, else nowhere.
+    IfFree(SocketAddr),
 }
 
 /// What drives the shards of a registrar.
@@ -147,56 +269,12 @@ impl fmt::Display for Host {
     }
 }
 
-/// A transport address for ASAP, as a URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AsapAddress {
-    /// `tcp://ADDR:PORT`. Port 0 is one the system chooses.
-    Tcp(SocketAddr),
-}
-
-impl fmt::Display for AsapAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Tcp(address) = self;
-        write!(f, "tcp://{address}")
+/// The name of an interface of this host.
+fn interface(text: &str) -> Result<String, String> {
+    if interface_exists(text) {
+        return Ok(text.to_owned());
     }
-}
-
-/// A text that is not an [`AsapAddress`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AsapAddressError {
-    /// It names a transport that is not there.
-    Transport(String),
-    /// What follows `tcp://` is not an IP address and a port.
-    Address(String),
-}
-
-impl fmt::Display for AsapAddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Transport(scheme) => write!(f, "{scheme}:// is not built; allowed: tcp://"),
-            Self::Address(rest) => write!(
-                f,
-                "{rest:?} is not an IP address and a port; \
-                 allowed: tcp://ADDR:PORT such as tcp://192.0.2.1:3863 or tcp://[::]:3863"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for AsapAddressError {}
-
-impl FromStr for AsapAddress {
-    type Err = AsapAddressError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(AsapAddressError::Address(text.to_owned()));
-        };
-        if scheme != "tcp" {
-            return Err(AsapAddressError::Transport(scheme.to_owned()));
-        }
-        rest.parse().map(Self::Tcp).map_err(|_| AsapAddressError::Address(rest.to_owned()))
-    }
+    Err("no interface of this host; `ip link` lists them".to_owned())
 }
 
 /// An identifier in hexadecimal with `0x` or in decimal.
@@ -251,6 +329,10 @@ mod tests {
         Line::try_parse_from(program.chain(line)).map(|line| line.options)
     }
 
+    fn urls(options: &Options) -> Vec<String> {
+        options.asap_addresses().iter().map(ToString::to_string).collect()
+    }
+
     /// Asserts that the line is refused with exit status 2 by a message that
     /// has all of `parts`.
     fn assert_refused(line: &[&str], parts: &[&str]) {
@@ -266,8 +348,8 @@ mod tests {
     fn no_option_means_the_default() {
         assert_eq!(parsed(&[]).unwrap(), Options::default());
         assert_eq!(
-            Options::default().asap_addresses(),
-            ["[::]:3863".parse::<SocketAddr>().unwrap()]
+            urls(&Options::default()),
+            ["tcp://[::]:3863", "sctp://[::]:3863", "sctp-udp://[::]:9899"]
         );
     }
 
@@ -277,23 +359,32 @@ mod tests {
             "--id=0xAABBCCDD",
             "--asap=tcp://127.0.0.1:0",
             "--asap",
-            "tcp://[::1]:3863",
+            "sctp://[::1]:3863",
+            "--asap=sctp-udp://127.0.0.1:9899",
+            "--sctp-heartbeat-interval=1000",
             "--shards=2",
             "--keep-alive-interval=0",
             "--keep-alive-timeout=250",
             "--max-connections=12",
+            "--compat=rfc",
         ])
         .unwrap();
         assert_eq!(options.id, Some(RegistrarId::new(0xaabb_ccdd)));
-        let addresses: Vec<String> =
-            options.asap_addresses().iter().map(ToString::to_string).collect();
-        assert_eq!(addresses, ["127.0.0.1:0", "[::1]:3863"]);
+        assert_eq!(
+            urls(&options),
+            ["tcp://127.0.0.1:0", "sctp://[::1]:3863", "sctp-udp://127.0.0.1:9899"]
+        );
+        assert_eq!(options.sctp.tuning(5).heartbeat_interval, Duration::from_secs(1));
         assert_eq!(options.shards, Some(2));
         assert_eq!(options.keep_alive_interval, Duration::ZERO);
         assert_eq!(options.keep_alive_timeout, Duration::from_millis(250));
         assert_eq!(options.max_connections, Some(12));
+        assert_eq!(options.compat, Compat::Rfc);
         let options = parsed(&["--listen", "192.0.2.1", "--id", "7"]).unwrap();
-        assert_eq!(options.asap_addresses(), ["192.0.2.1:3863".parse::<SocketAddr>().unwrap()]);
+        assert_eq!(
+            urls(&options),
+            ["tcp://192.0.2.1:3863", "sctp://192.0.2.1:3863", "sctp-udp://192.0.2.1:9899"]
+        );
         assert_eq!(options.id, Some(RegistrarId::new(7)));
     }
 
@@ -307,19 +398,57 @@ mod tests {
         assert_refused(&["--shards=two"], &["--shards", "not a number", "1 to 1024"]);
         assert_refused(&["--keep-alive-timeout=1"], &["--keep-alive-timeout", "10 to 3600000"]);
         assert_refused(&["--max-bad-reports=256"], &["--max-bad-reports", "1 to 255"]);
+        assert_refused(&["--compat=rsp"], &["--compat", "rsplib, rfc"]);
+        assert_refused(&["--announce=10.0.0.1"], &["--announce", "239.0.0.50", "off"]);
+        assert_refused(&["--announce-interface=xyz9"], &["--announce-interface", "no interface"]);
         assert_refused(&["--listen=example.org"], &["--listen", "example.org"]);
     }
 
     #[test]
-    fn transports_that_are_not_built_are_refused() {
-        let allowed = "not built; allowed: tcp://";
-        assert_refused(&["--asap=sctp://0.0.0.0:3863"], &["--asap", "sctp://", allowed]);
-        assert_refused(&["--asap=sctp-udp://[::]:3863"], &["--asap", "sctp-udp://", allowed]);
-        assert_refused(
-            &["--asap=tcp://localhost:3863"],
-            &["--asap", "localhost", "tcp://ADDR:PORT"],
-        );
-        assert_refused(&["--asap=127.0.0.1:3863"], &["--asap", "tcp://ADDR:PORT"]);
+    fn what_is_no_address_is_refused_with_what_is_one() {
+        let allowed = ["tcp://ADDR:PORT", "sctp://ADDR:PORT", "sctp-udp://ADDR:PORT"];
+        for wrong in ["quic://[::]:3863", "tcp://localhost:3863", "127.0.0.1:3863", "sctp://[::1]"]
+        {
+            assert_refused(&["--asap", wrong], &allowed);
+        }
+        assert_refused(&["--asap=udp://0.0.0.0:3863"], &["udp:// is no transport of ASAP"]);
+    }
+
+    #[test]
+    fn announces_go_where_it_is_said_or_where_they_are_listened_for() {
+        let groups = |line: &[&str]| -> Vec<String> {
+            let groups = parsed(line).unwrap().announce_groups();
+            groups.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(groups(&[]), ["239.0.0.50:3863", "[ff05::133]:3863"]);
+        assert_eq!(groups(&["--compat=rfc"]), ["224.0.1.185:3863", "[ff05::133]:3863"]);
+        assert_eq!(groups(&["--announce=off"]), Vec::<String>::new());
+        let two = ["--announce=239.1.1.1:9", "--announce=ff02::1", "--announce-interface=lo"];
+        assert_eq!(groups(&two), ["239.1.1.1:9", "[ff02::1]:3863"]);
+    }
+
+    #[test]
+    fn values_that_contradict_each_other_are_told() {
+        let wrong = |line: &[&str]| parsed(line).unwrap().validate().unwrap_err();
+        let said = wrong(&["--sctp-rto-min=6000"]);
+        assert!(said.contains("--sctp-rto-min") && said.contains("--sctp-rto-max"), "{said}");
+        let said = wrong(&["--sctp-rto-initial=20"]);
+        assert!(said.contains("--sctp-rto-initial") && said.contains("--sctp-rto-min"), "{said}");
+        let same = ["--asap=sctp://[::]:3863", "--asap=sctp://10.0.0.1:3863"];
+        assert!(wrong(&same).contains("are the same place"), "{}", wrong(&same));
+        let off = "--announce=off";
+        assert!(wrong(&[off, "--announce=239.0.0.50"]).contains("--announce off"));
+        assert!(wrong(&[off, "--announce-interface=lo"]).contains("--announce-interface"));
+        let fine = [
+            "--asap=tcp://[::]:3863",
+            "--asap=sctp://0.0.0.0:3863",
+            "--asap=sctp://[::1]:3863",
+            "--asap=sctp-udp://10.0.0.1:9899",
+            "--asap=sctp-udp://10.0.1.1:9899",
+            "--asap=tcp://127.0.0.1:0",
+            "--asap=tcp://127.0.0.1:0",
+        ];
+        assert_eq!(parsed(&fine).unwrap().validate(), Ok(()));
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //!   task can run, glommio looks at no socket and no timer.
 //! - [`mesh`] is a queue of ours with an event descriptor, not glommio's
 //!   channels: a channel that is polled in a select panics in the end.
+//! - [`readable`] is a ring of our own that polls what glommio cannot.
 //! - [`connection`] catches panics: one in a task ends the shard.
 //! - [`executor`] lets every task end by itself before it returns: glommio
 //!   drops none.
@@ -22,6 +23,7 @@
 mod accept;
 mod bell;
 mod connection;
+mod cpu;
 mod descriptor;
 mod epoll;
 mod executor;
@@ -29,6 +31,8 @@ mod host;
 mod mesh;
 mod pace;
 mod probe;
+mod readable;
+mod sctp;
 #[cfg(test)]
 mod tests;
 mod timer;

@@ -9,12 +9,18 @@ use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use rserpool_engine::{RegistrarId, ShardId, ShardMap};
+use rserpool_proto::discovery::Schedule;
 use rserpool_proto::registrar;
 
+use crate::admin::{Admin, View};
+use crate::announce::{AnnouncePlan, Announcer};
 use crate::connections::Connections;
 use crate::rt::{self, Control, EndNotice, Heart, Inbox, ShardPlan, ShardThread, Watchdog};
 use crate::stats::{ShardStats, Stats};
-use crate::{Host, Options, StartError, listener, process, shard};
+use crate::{
+    ASAP_PORT, AdminAddress, AsapAddress, Compat, Host, Options, SCTP_UDP_PORT, StartError,
+    listener, process, sctp, shard,
+};
 
 /// How long a shard may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,14 +38,34 @@ pub struct Bound {
     pub id: RegistrarId,
     /// Where it takes ASAP over TCP.
     pub asap_tcp: Vec<SocketAddr>,
+    /// Where it takes ASAP over the kernel's SCTP.
+    pub asap_sctp: Vec<SocketAddr>,
+    /// The UDP addresses at which it takes ASAP over SCTP over UDP; the SCTP
+    /// port is [`ASAP_PORT`](crate::ASAP_PORT).
+    pub asap_sctp_udp: Vec<SocketAddr>,
+    /// The groups it announces itself to; none if it does not.
+    pub announces: Vec<SocketAddr>,
+    /// What it would take ASAP by, by default, and why it does not.
+    pub without: Vec<Without>,
     /// The CPU of each shard.
     pub cpus: Vec<usize>,
     /// What drives the shards.
     pub host: Host,
     /// Why it is not io_uring, if nobody asked for epoll.
     pub io_uring_refused: Option<String>,
+    /// Where operators look, over HTTP.
+    pub admin: Option<SocketAddr>,
     /// Most connections.
     pub connections_max: u32,
+}
+
+/// A transport that a registrar does without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Without {
+    /// Where it would be.
+    pub address: AsapAddress,
+    /// Why it is not.
+    pub why: String,
 }
 
 /// A running registrar. Dropped, it stops as [`Running::stop`] does.
@@ -50,6 +76,8 @@ pub struct Running {
     inboxes: Vec<Arc<Inbox>>,
     ended: mpsc::Receiver<u16>,
     watchdog: Option<Watchdog>,
+    announcer: Option<Announcer>,
+    admin: Option<Admin>,
     started: Instant,
 }
 
@@ -105,6 +133,10 @@ struct Prepared {
     bound: Bound,
     /// For each address, one listener a shard.
     listeners: Vec<Vec<TcpListener>>,
+    /// For each endpoint, one a shard.
+    endpoints: Vec<Vec<sctp::Endpoint>>,
+    announce: AnnouncePlan,
+    admin: Option<TcpListener>,
     shard: shard::Config,
     map_seed: u64,
     seeds: Vec<u64>,
@@ -112,6 +144,7 @@ struct Prepared {
 
 impl Prepared {
     fn new(options: &Options) -> Result<Self, StartError> {
+        options.validate().map_err(StartError::Options)?;
         let (host, io_uring_refused) = choose_host(options.host)?;
         let files = process::raise_open_files();
         let allowed = process::cpus()?;
@@ -122,7 +155,7 @@ impl Prepared {
             Some(id) => id,
             None => random_id()?,
         };
-        let (asap_tcp, listeners) = bind(options, shards)?;
+        let sockets = Places::bind(options, shards, connections_max)?;
         let cpus = allowed.iter().copied().cycle().take(usize::from(shards)).collect();
         let map_seed = random()?;
         let seeds = (0..shards).map(|_| random()).collect::<Result<_, _>>()?;
@@ -131,9 +164,32 @@ impl Prepared {
             message_timeout: options.message_timeout,
             unfed_bytes_max: UNFED_BYTES_MAX,
             connections: Arc::new(Connections::new(connections_max)),
+            calls: !sockets.endpoints.is_empty(),
         };
-        let bound = Bound { id, asap_tcp, cpus, host, io_uring_refused, connections_max };
-        Ok(Self { bound, listeners, shard, map_seed, seeds })
+        let (admin, admin_listener) = match options.admin {
+            AdminAddress::Off => None,
+            AdminAddress::At(address) => Some(listener::bind_admin(address)?),
+            AdminAddress::IfFree(address) => listener::bind_admin(address).ok(),
+        }
+        .unzip();
+        let Places { asap_tcp, asap_sctp, asap_sctp_udp, without, listeners, endpoints } = sockets;
+        let announce = announce_plan(options, id, &asap_tcp, &asap_sctp, &asap_sctp_udp);
+        let announces = if announce.is_empty() { Vec::new() } else { announce.groups.clone() };
+        let bound = Bound {
+            id,
+            asap_tcp,
+            asap_sctp,
+            asap_sctp_udp,
+            announces,
+            without,
+            cpus,
+            host,
+            io_uring_refused,
+            admin,
+            connections_max,
+        };
+        let admin = admin_listener;
+        Ok(Self { bound, listeners, endpoints, announce, admin, shard, map_seed, seeds })
     }
 
     fn start(self) -> Result<Running, StartError> {
@@ -153,9 +209,12 @@ impl Prepared {
             inboxes,
             ended: endings,
             watchdog: None,
+            announcer: None,
+            admin: None,
             started: epoch,
         };
         let mut listeners: Vec<_> = self.listeners.into_iter().map(Vec::into_iter).collect();
+        let mut endpoints: Vec<_> = self.endpoints.into_iter().map(Vec::into_iter).collect();
         let mut readiness = Vec::new();
         for (number, heart) in (0..shards).zip(&hearts) {
             let slot = usize::from(number);
@@ -169,6 +228,7 @@ impl Prepared {
                 cpu: running.bound.cpus.get(slot).copied().unwrap_or_default(),
                 shard: config,
                 listeners: listeners.iter_mut().filter_map(Iterator::next).collect(),
+                endpoints: endpoints.iter_mut().filter_map(Iterator::next).collect(),
                 inboxes: running.inboxes.clone(),
                 heart: Arc::clone(heart),
                 undrained: Arc::clone(&undrained),
@@ -182,6 +242,18 @@ impl Prepared {
             readiness.push(is_ready);
         }
         running.await_ready(&readiness)?;
+        if let Some(listener) = self.admin {
+            let view = View {
+                bound: running.bound.clone(),
+                map,
+                inboxes: running.inboxes.clone(),
+                started: epoch,
+            };
+            running.admin = Some(Admin::start(listener, view).map_err(StartError::Host)?);
+        }
+        if !self.announce.is_empty() {
+            running.announcer = Some(Announcer::start(self.announce).map_err(StartError::Host)?);
+        }
         if running.bound.host == Host::IoUring {
             running.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
         }
@@ -201,6 +273,12 @@ impl Running {
     #[must_use]
     pub fn asap_tcp(&self) -> &[SocketAddr] {
         &self.bound.asap_tcp
+    }
+
+    /// Where it takes ASAP over SCTP over UDP: the UDP addresses.
+    #[must_use]
+    pub fn asap_sctp_udp(&self) -> &[SocketAddr] {
+        &self.bound.asap_sctp_udp
     }
 
     /// What its shards hold and have counted. A shard that does not answer
@@ -239,6 +317,8 @@ impl Running {
     }
 
     fn end(&mut self) -> Result<Summary, ShardFailure> {
+        self.announcer = None;
+        self.admin = None;
         for inbox in &self.inboxes {
             inbox.tell(Control::Stop);
         }
@@ -317,29 +397,120 @@ fn choose_host(asked: Option<Host>) -> Result<(Host, Option<String>), StartError
     }
 }
 
-/// The addresses that were bound, and the listeners of each.
-fn bind(
-    options: &Options,
-    shards: u16,
-) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), StartError> {
-    let mut addresses = Vec::new();
-    let mut listeners = Vec::new();
-    for address in options.asap_addresses() {
+/// Where ASAP is taken, and by what.
+#[derive(Default)]
+struct Places {
+    asap_tcp: Vec<SocketAddr>,
+    asap_sctp: Vec<SocketAddr>,
+    asap_sctp_udp: Vec<SocketAddr>,
+    without: Vec<Without>,
+    listeners: Vec<Vec<TcpListener>>,
+    endpoints: Vec<Vec<sctp::Endpoint>>,
+}
+
+impl Places {
+    fn bind(options: &Options, shards: u16, associations_max: u32) -> Result<Self, StartError> {
+        let tuning = options.sctp.tuning(associations_max);
+        let asked = options.asap_addresses();
+        // What nobody asked for by name need not be there.
+        let by_default = options.asap.is_empty();
+        let mut places = Self::default();
+        for address in asked.iter().filter_map(|one| of(one, "tcp")) {
+            let everywhere = by_default && options.listen.is_none();
+            places.bind_tcp(address, shards, everywhere)?;
+        }
+        for endpoint in sctp::by_port(asked.iter().filter_map(|one| of(one, "sctp"))) {
+            let bound = match sctp::kernel_lacks() {
+                Some(error) => Err(StartError::Sctp(error)),
+                None => sctp::bind_kernel(&endpoint, shards, &tuning),
+            };
+            let place = AsapAddress::Sctp(endpoint[0]);
+            if let Some(bound) = places.or_without(bound, place, by_default)? {
+                places.asap_sctp.extend(bound.addresses);
+                places.endpoints.push(bound.shards);
+            }
+        }
+        for endpoint in sctp::by_port(asked.iter().filter_map(|one| of(one, "sctp-udp"))) {
+            let bound = sctp::bind_udp(&endpoint, shards, &tuning);
+            let place = AsapAddress::SctpUdp(endpoint[0]);
+            if let Some(bound) = places.or_without(bound, place, by_default)? {
+                places.asap_sctp_udp.extend(bound.addresses);
+                places.endpoints.push(bound.shards);
+            }
+        }
+        Ok(places)
+    }
+
+    fn bind_tcp(
+        &mut self,
+        address: SocketAddr,
+        shards: u16,
+        everywhere: bool,
+    ) -> Result<(), StartError> {
         let mut result = listener::bind(address, shards);
-        let by_default = options.asap.is_empty() && options.listen.is_none();
-        if by_default && result.as_ref().is_err_and(listener::lacks_ipv6) {
+        if everywhere && result.as_ref().is_err_and(listener::lacks_ipv6) {
             let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
             result = listener::bind(any, shards);
         }
         let (bound, sockets) = result?;
-        addresses.push(bound);
-        listeners.push(sockets);
+        self.asap_tcp.push(bound);
+        self.listeners.push(sockets);
+        Ok(())
     }
-    Ok((addresses, listeners))
+
+    /// What was bound; or nothing, and a note why.
+    fn or_without(
+        &mut self,
+        bound: Result<sctp::Bound, StartError>,
+        address: AsapAddress,
+        by_default: bool,
+    ) -> Result<Option<sctp::Bound>, StartError> {
+        let why = match bound {
+            Ok(bound) => return Ok(Some(bound)),
+            Err(StartError::Sctp(error)) if by_default => {
+                format!("no SCTP in this kernel: {error}")
+            }
+            Err(StartError::Bind { source, .. }) if by_default => source.to_string(),
+            Err(error) => return Err(error),
+        };
+        self.without.push(Without { address, why });
+        Ok(None)
+    }
+}
+
+/// The address, if it is one of this transport.
+fn of(address: &AsapAddress, scheme: &str) -> Option<SocketAddr> {
+    (address.scheme() == scheme).then(|| address.address())
+}
+
+/// What is announced of these places. SCTP over UDP is announced as SCTP: an
+/// announce has no word for it, and a peer that encapsulates uses the
+/// registered UDP port.
+fn announce_plan(
+    options: &Options,
+    id: RegistrarId,
+    tcp: &[SocketAddr],
+    sctp: &[SocketAddr],
+    udp: &[SocketAddr],
+) -> AnnouncePlan {
+    let registered = udp.iter().filter(|address| address.port() == SCTP_UDP_PORT);
+    let inside = registered.map(|address| SocketAddr::new(address.ip(), ASAP_PORT));
+    let sctp = if sctp.is_empty() { inside.collect() } else { sctp.to_vec() };
+    AnnouncePlan {
+        id,
+        schedule: match options.compat {
+            Compat::Rsplib => Schedule::Steady,
+            Compat::Rfc => Schedule::Shared,
+        },
+        groups: options.announce_groups(),
+        interfaces: options.announce_interface.clone(),
+        tcp: tcp.to_vec(),
+        sctp,
+    }
 }
 
 fn protocol_config(options: &Options, id: RegistrarId, connections_max: u32) -> registrar::Config {
-    registrar::Config {
+    let mut config = registrar::Config {
         engine: rserpool_engine::Config {
             registrar: id,
             pools_max: options.max_pools,
@@ -354,7 +525,9 @@ fn protocol_config(options: &Options, id: RegistrarId, connections_max: u32) -> 
         associations_max: connections_max,
         elements_per_association_max: options.max_elements_per_connection,
         ..registrar::Config::default()
-    }
+    };
+    options.compat.apply(&mut config);
+    config
 }
 
 fn random() -> Result<u64, StartError> {

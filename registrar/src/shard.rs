@@ -12,7 +12,6 @@ mod tests;
 
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rserpool_engine::{AssociationId, ShardId, Timestamp, TransportKind};
@@ -50,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) unfed_bytes_max: usize,
     /// The connections of all shards.
     pub(crate) connections: Arc<Connections>,
+    /// Whether the host can open associations.
+    pub(crate) calls: bool,
 }
 
 /// One shard: the protocol's and its connections.
@@ -74,6 +75,8 @@ pub(crate) struct Shard {
     unfed_bytes_max: usize,
     connections: Arc<Connections>,
     traffic: Traffic,
+    /// The host can open associations.
+    calls: bool,
     /// There is no other shard to wait for.
     alone: bool,
     draining: bool,
@@ -96,18 +99,19 @@ impl Shard {
             message_timeout: config.message_timeout,
             unfed_bytes_max: config.unfed_bytes_max,
             connections: config.connections,
+            calls: config.calls,
             traffic: Traffic::default(),
             alone,
             draining: false,
         }
     }
 
-    /// A connection was accepted. `None`: refuse it. Where there is no room,
+    /// A connection was accepted, or an association is up. `None`: refuse it. Where there is no room,
     /// the connection that has been completing a message for longest makes
     /// room: peers that connect and say nothing shut out nobody.
     ///
     /// Needs a [`Shard::turn`] after it.
-    pub(crate) fn accept(&mut self, now: Timestamp, peer: SocketAddr) -> Option<LinkId> {
+    pub(crate) fn accept(&mut self, now: Timestamp, peer: Peer) -> Option<LinkId> {
         let id = self.admit(now, peer);
         match id {
             Some(_) => self.traffic.accepted += 1,
@@ -116,7 +120,7 @@ impl Shard {
         id
     }
 
-    fn admit(&mut self, now: Timestamp, peer: SocketAddr) -> Option<LinkId> {
+    fn admit(&mut self, now: Timestamp, peer: Peer) -> Option<LinkId> {
         if self.draining {
             return None;
         }
@@ -126,8 +130,7 @@ impl Shard {
                 return None;
             }
         }
-        let opened = Peer { address: peer, transport: TransportKind::Tcp };
-        let Some(association) = self.protocol.open(now, opened) else {
+        let Some(association) = self.protocol.open(now, peer) else {
             self.connections.release();
             return None;
         };
@@ -150,6 +153,7 @@ impl Shard {
         for completion in completions {
             match completion {
                 Completion::Received(id, bytes) => self.received(now, id, bytes),
+                Completion::Message(id, message) => self.received_whole(now, id, message),
                 Completion::Sent(id, buffer) => self.sent(now, id, buffer),
                 Completion::Ended(id) => self.end(now, id, CloseReason::Ended),
                 Completion::Failed(id) => self.failed(now, id),
@@ -303,8 +307,26 @@ impl Shard {
                     }
                 }
                 Output::Mesh(to) => self.submissions.push(Submission::Mesh(to)),
+                Output::Connect(association) => self.connect(now, association),
+                Output::Group(_) => {}
             }
         }
+    }
+
+    /// The registrar calls a pool element. Where nothing can be called, or
+    /// there is no room, it is as if nobody answered.
+    fn connect(&mut self, now: Timestamp, association: AssociationId) {
+        let peer = self.protocol.peer(association);
+        let Some(peer) = peer.filter(|_| self.calls && self.connections.acquire()) else {
+            self.protocol.close(now, association);
+            return;
+        };
+        let mut link = Link::new(peer, association);
+        // Nobody has to speak who did not ask for the association.
+        link.spoke = true;
+        let id = self.links.insert(link);
+        self.by_association.insert(association, id);
+        self.submissions.push(Submission::Connect(id, peer.address));
     }
 
     /// Closes connections whose peers are late. `true`: there are more.
@@ -363,7 +385,8 @@ impl Shard {
     }
 
     fn announce_close(&mut self, id: LinkId, link: &Link, reason: CloseReason) {
-        log::debug!("tcp://{}: {reason}", link.peer);
+        let scheme = if link.peer.transport == TransportKind::Sctp { "sctp" } else { "tcp" };
+        log::debug!("{scheme}://{}: {reason}", link.peer.address);
         self.submissions.push(Submission::Close(id, reason));
     }
 

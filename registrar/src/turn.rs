@@ -2,6 +2,7 @@
 //! between the registrar and whatever does its I/O.
 
 use core::fmt;
+use core::net::SocketAddr;
 
 use rserpool_engine::ShardId;
 use rserpool_proto::registrar;
@@ -19,6 +20,9 @@ pub(crate) struct LinkId {
 pub(crate) enum Completion<'a> {
     /// These bytes arrived on a connection.
     Received(LinkId, &'a [u8]),
+    /// This whole message arrived on an association that keeps the bounds of
+    /// messages.
+    Message(LinkId, &'a [u8]),
     /// All bytes of the last [`Submission::Send`] to this connection are
     /// written; here is their buffer.
     Sent(LinkId, Vec<u8>),
@@ -33,6 +37,9 @@ pub(crate) enum Completion<'a> {
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Submission {
+    /// Open an association with the peer, which is to be had over SCTP. What is
+    /// to be sent over it may be submitted before it is up.
+    Connect(LinkId, SocketAddr),
     /// Write these bytes. There is at most one for each connection until its
     /// [`Completion::Sent`].
     Send(LinkId, Vec<u8>),
@@ -66,6 +73,15 @@ pub(crate) enum CloseReason {
 }
 
 impl CloseReason {
+    /// Whether an SCTP association is closed gracefully, so that what was sent
+    /// arrives, or at once.
+    pub(crate) const fn is_graceful(self) -> bool {
+        match self {
+            Self::Ended | Self::Malformed | Self::IncompleteMessage | Self::Stop => true,
+            Self::Unread | Self::Evicted | Self::Protocol(_) => false,
+        }
+    }
+
     /// Whether the peer may still have bytes under way that would make the
     /// kernel drop our last answer (RST) if the socket were closed at once.
     pub(crate) const fn lingers(self) -> bool {

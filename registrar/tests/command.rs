@@ -122,7 +122,7 @@ fn signals_stop_it_with_status_0_and_a_summary() {
         peer.ask(&registration(b"a", 1));
         served.signal(signal);
         assert_eq!(served.wait().code(), Some(0));
-        assert_eq!(peer.until_closed(), []);
+        assert_eq!(peer.until_closed(), [0_u8; 0]);
         let rest = served.rest();
         assert!(rest.starts_with("stopped after "), "{rest}");
         assert!(rest.contains("1 connections, 1 messages"), "{rest}");
@@ -153,10 +153,16 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn a_wrong_command_line_is_refused_with_status_2() {
-    let cases: [(&[&str], &[&str]); 5] = [
+    let cases: [(&[&str], &[&str]); 11] = [
         (&["--peer", "x"], &["--peer", "--help"]),
+        (&["--admin", "localhost"], &["an IP address with a port", "127.0.0.1:8363"]),
+        (&["--host", "kqueue"], &["--host", "io_uring, epoll"]),
         (&["--shards", "0"], &["--shards", "1 to 1024"]),
-        (&["--asap", "sctp://0.0.0.0:3863"], &["sctp:// is not built", "allowed: tcp://"]),
+        (&["--asap", "quic://0.0.0.0:3863"], &["quic:// is no transport", "sctp-udp://ADDR:PORT"]),
+        (&["--announce", "10.0.0.1"], &["no multicast group", "239.0.0.50"]),
+        (&["--announce=off", "--announce=239.0.0.1"], &["--announce off"]),
+        (&["--sctp-rto-min", "9000"], &["--sctp-rto-min", "--sctp-rto-max"]),
+        (&["--asap=sctp://[::]:1", "--asap=sctp://[::1]:1"], &["are the same place"]),
         (&["--listen=::1", "--asap=tcp://[::1]:1"], &["--listen", "--asap", "cannot be used"]),
         (&["--log-format", "xml"], &["--log-format", "text", "json"]),
     ];

@@ -147,7 +147,7 @@ fn messages_cut_at_each_length_leave_nothing_behind() {
         let mut closed = Peer::of(&running);
         closed.send(&message[..length]);
         closed.send_no_more();
-        assert_eq!(closed.until_closed(), [], "cut at {length}");
+        assert_eq!(closed.until_closed(), [0_u8; 0], "cut at {length}");
     }
     let mut waiting: Vec<Peer> = (0..message.len())
         .map(|length| {
@@ -157,7 +157,7 @@ fn messages_cut_at_each_length_leave_nothing_behind() {
         })
         .collect();
     for peer in &mut waiting {
-        assert_eq!(peer.until_closed(), []);
+        assert_eq!(peer.until_closed(), [0_u8; 0]);
     }
     eventually("the connections are gone", || running.stats().connections() == 2);
     assert_eq!(running.stats().elements(), 8, "the witness's own");
@@ -249,7 +249,7 @@ fn full_of_speaking_connections_it_refuses_more_and_serves_those() {
         speakers.push(peer);
     }
     for _ in 0..20 {
-        assert_eq!(Peer::of(&running).until_closed(), []);
+        assert_eq!(Peer::of(&running).until_closed(), [0_u8; 0]);
     }
     for peer in &mut speakers {
         assert_eq!(resolved(&peer.ask(&resolution(b"w\x01"))), [7]);

@@ -20,6 +20,9 @@ struct Options {
     /// Shapes, pools x elements in each, as 1x1e6. Default: all seven.
     #[arg(long, value_delimiter = ',', value_parser = shape)]
     shapes: Vec<Shape>,
+    /// The name of the file for the results, without its ending.
+    #[arg(long, default_value = "matrix")]
+    name: String,
 }
 
 fn shape(name: &str) -> Result<Shape, String> {
@@ -50,9 +53,5 @@ fn main() -> Result<(), String> {
         "within their target: {passed} of {judged}; as fast as their family: {followed} of \
          {compared}"
     );
-    let text = matrix.markdown();
-    options
-        .measuring
-        .write("matrix", &text, &matrix, &matrix.plots())
-        .map_err(|error| error.to_string())
+    options.measuring.write(&options.name, None, &matrix, &[]).map_err(|error| error.to_string())
 }

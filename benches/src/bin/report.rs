@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use rserpool_benches::bars::{self, Footprint, Results};
 use rserpool_benches::host::Host;
+use rserpool_benches::matrix::Matrix;
 use rserpool_benches::options::file_name;
 use serde::de::DeserializeOwned;
 
@@ -26,16 +27,43 @@ struct Options {
     /// Short and small: to see that everything works, not for figures.
     #[arg(long)]
     quick: bool,
-    /// Policies of the matrix: main (the four with targets), all, or names.
-    #[arg(long, default_value = "all")]
-    policies: String,
-    /// Write the report again from the results that are in its folder.
+    /// The parts to measure; default all. The page is made of what is in its
+    /// folder by then, so that parts can be measured one at a time.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    parts: Vec<Part>,
+    /// Write the page again from the results that are in its folder.
     #[arg(long)]
     join: bool,
     /// The day of the report that is joined; default today.
     #[arg(long)]
     date: Option<String>,
 }
+
+/// A part of a report, of one to three minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The engine with up to 100,000 elements.
+    Small,
+    /// The engine with a million elements, policies with targets.
+    Large,
+    /// The same with all policies, fewer rounds.
+    Others,
+    /// Plain structures.
+    Structures,
+    /// Slowest calls.
+    Worst,
+    /// Memory. Times do not matter.
+    Footprint,
+    /// Instruction counts. Times do not matter.
+    Instructions,
+}
+
+const SMALL: &str = "1x1e2,1x1e3,1x1e4,1x1e5";
+const LARGE: &str = "1x1e6,1e3x1e3,1e5x10";
+/// Rounds of many cells, and the milliseconds of a cell in each.
+const ROUNDS: [&str; 4] = ["--rounds", "7", "--sample-ms", "3"];
+/// The same of very many cells.
+const FEW_ROUNDS: [&str; 4] = ["--rounds", "3", "--sample-ms", "2"];
 
 fn main() -> Result<(), String> {
     let options = Options::parse();
@@ -44,8 +72,13 @@ fn main() -> Result<(), String> {
     let title = file_name(&options.title, "");
     let directory = options.root.join(format!("{date}-{}", title.trim_end_matches('.')));
     fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
-    if !options.join {
-        measure(&options, &directory)?;
+    let parts = match &options.parts[..] {
+        _ if options.join => &[],
+        [] => Part::value_variants(),
+        chosen => chosen,
+    };
+    for &part in parts {
+        measure(part, options.quick, &directory)?;
     }
     let text = join(&options.title, &directory)?;
     let file = directory.join("README.md");
@@ -54,33 +87,49 @@ fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// Runs the programs one after the other, each in a process of its own.
-fn measure(options: &Options, directory: &Path) -> Result<(), String> {
+/// Runs the programs of a part one after the other, each in a process of its
+/// own.
+fn measure(part: Part, quick: bool, directory: &Path) -> Result<(), String> {
     let out = directory.display().to_string();
-    let quick: &[&str] = if options.quick { &["--quick"] } else { &[] };
-    let (small, large): (&[&str], &[&str]) = if options.quick {
-        (&["1x1e5"], &[])
-    } else {
-        (&["1x1e6", "1e3x1e3", "1e5x10"], &["1x1e7"])
+    let engine = |name: &str, policies: &str, shapes: &str, rounds: &[&str]| {
+        let (shapes, rounds) = if quick { ("1x1e3", &["--quick"][..]) } else { (shapes, rounds) };
+        let arguments = ["--policies", policies, "--shapes", shapes, "--out", &out, "--name", name];
+        run("matrix", &[&arguments[..], rounds].concat())
     };
-    let shapes = if options.quick { "1x100,1x1e4,1e3x10" } else { "" };
-    let mut matrix = vec!["--policies", &options.policies, "--out", &out];
-    matrix.extend(if shapes.is_empty() { vec![] } else { vec!["--shapes", shapes] });
-    run("matrix", &[&matrix[..], quick].concat())?;
-    let sizes: &[&str] = if options.quick { &["--sizes", "100,10000"] } else { &[] };
-    run("structures", &[&["--out", &out], sizes, quick].concat())?;
-    for policy in ["RoundRobin", "Random", "WeightedRandom", "LeastUsed"] {
-        for &shape in small.iter().chain(large) {
-            let file = directory.join(file_name(&format!("footprint {shape} {policy}"), "json"));
-            let file = file.display().to_string();
-            run("footprint", &["--shape", shape, "--policy", policy, "--out", &file])?;
+    match part {
+        Part::Small => engine("matrix-small", "all", SMALL, &ROUNDS),
+        Part::Large => engine("matrix-large", "main", LARGE, &ROUNDS),
+        Part::Others => engine("others-large", "all", LARGE, &FEW_ROUNDS),
+        Part::Structures => {
+            let sizes: &[&str] = if quick { &["--sizes", "100", "--quick"] } else { &ROUNDS };
+            run("structures", &[&["--out", &out], sizes].concat())
+        }
+        Part::Worst => {
+            let size: &[&str] = if quick {
+                &["--shape", "1x1e4", "--quick"]
+            } else {
+                &["--shape", "1x1e6", "--calls", "500000", "--policies", "RoundRobin,LeastUsed"]
+            };
+            run("worst", &[&["--out", &out], size].concat())
+        }
+        Part::Footprint => {
+            for policy in ["RoundRobin", "Random", "WeightedRandom", "LeastUsed"] {
+                let shapes: &[&str] =
+                    if quick { &["1x1e5"] } else { &["1x1e6", "1e3x1e3", "1e5x10", "1x1e7"] };
+                for &shape in shapes {
+                    let file = file_name(&format!("footprint {shape} {policy}"), "json");
+                    let file = directory.join(file).display().to_string();
+                    run("footprint", &["--shape", shape, "--policy", policy, "--out", &file])?;
+                }
+            }
+            Ok(())
+        }
+        Part::Instructions => {
+            // Compared without judging: a report states what is.
+            let counts = output("instructions", &[])?;
+            fs::write(directory.join("instructions.txt"), counts).map_err(|error| error.to_string())
         }
     }
-    let shape = if options.quick { "1x1e4" } else { "1x1e6" };
-    run("worst", &[&["--shape", shape, "--out", &out], quick].concat())?;
-    // Compared without judging: a report states what is.
-    let counts = output("instructions", &[])?;
-    fs::write(directory.join("instructions.txt"), counts).map_err(|error| error.to_string())
 }
 
 fn command(program: &str, arguments: &[&str]) -> Result<Command, String> {
@@ -107,15 +156,20 @@ fn output(program: &str, arguments: &[&str]) -> Result<Vec<u8>, String> {
 
 /// Joins the results in a folder to one page.
 fn join(title: &str, directory: &Path) -> Result<String, String> {
-    let matrix = read(&directory.join("matrix.json"))?;
+    let matrix = matrices(directory, "matrix-")?;
+    let others = matrices(directory, "others-")?;
     let comparison = read(&directory.join("structures.json"))?;
     let worst = read(&directory.join("worst.json"))?;
     let mut footprints: Vec<Footprint> = Vec::new();
     for file in files(directory, "footprint-", ".json")? {
         footprints.extend(read(&directory.join(file))?);
     }
+    for (name, plot) in matrix.iter().flat_map(Matrix::plots) {
+        fs::write(directory.join(name), plot.svg()).map_err(|error| error.to_string())?;
+    }
     let results = Results {
         matrix: matrix.as_ref(),
+        others: others.as_ref(),
         comparison: comparison.as_ref(),
         worst: worst.as_ref(),
         footprints: &footprints,
@@ -128,13 +182,31 @@ fn join(title: &str, directory: &Path) -> Result<String, String> {
         "\nWhat each number means and how it is measured: [../README.md](../README.md).\n",
     );
     let _ = write!(text, "\n## Memory\n\n{}", memory(&footprints));
-    let _ = write!(text, "\n## Engine\n\n{}", section("matrix.md"));
+    let tables =
+        |matrix: &Option<Matrix>| matrix.as_ref().map_or_else(String::new, Matrix::markdown);
+    let _ = write!(text, "\n## Engine\n\n{}", tables(&matrix));
+    if others.is_some() {
+        let _ = write!(text, "\n## All policies at a million elements\n\n{}", tables(&others));
+    }
     text.push_str(&pictures(directory, "matrix-")?);
     let _ = write!(text, "\n## Structures\n\n{}", section("structures.md"));
     text.push_str(&pictures(directory, "structures-")?);
     let _ = write!(text, "\n## Slowest calls\n\n{}", section("worst.md"));
     let _ = write!(text, "\n## Instructions\n\n```text\n{}```\n", section("instructions.txt"));
     Ok(text)
+}
+
+/// The engine's results in the files whose names begin so, together.
+fn matrices(directory: &Path, prefix: &str) -> Result<Option<Matrix>, String> {
+    let mut joined: Option<Matrix> = None;
+    for file in files(directory, prefix, ".json")?.iter().rev() {
+        let Some(matrix) = read(&directory.join(file))? else { continue };
+        match &mut joined {
+            Some(joined) => joined.join(matrix),
+            None => joined = Some(matrix),
+        }
+    }
+    Ok(joined)
 }
 
 fn memory(footprints: &[Footprint]) -> String {

@@ -38,5 +38,10 @@ fn main() -> io::Result<()> {
                 );
             }
         });
-    options.measuring.write("structures", &comparison.markdown(), &comparison, &comparison.plots())
+    options.measuring.write(
+        "structures",
+        Some(&comparison.markdown()),
+        &comparison,
+        &comparison.plots(),
+    )
 }

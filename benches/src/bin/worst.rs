@@ -52,5 +52,5 @@ fn main() -> Result<(), String> {
         );
     });
     let text = worst.markdown();
-    options.measuring.write("worst", &text, &worst, &[]).map_err(|error| error.to_string())
+    options.measuring.write("worst", Some(&text), &worst, &[]).map_err(|error| error.to_string())
 }

@@ -2,22 +2,24 @@
 
 use std::hint::black_box;
 
-use rserpool_engine::{PeId, PoolHandle, Question, Registration};
+use rserpool_engine::{ElementKey, PeId, PoolHandle, Question, Registration};
 
 use super::Space;
 use crate::measure::Measured;
 use crate::population::Prepared;
 
 /// Makes `calls` calls, of which each begins when the result of the one before
-/// is known, as those of a caller who handles one message after the other.
-/// `call` gives a number that depends on its result. Returns the sum.
-fn dependent(calls: usize, mut call: impl FnMut(usize) -> u64) -> u64 {
-    let none = black_box(0_u64);
+/// is known, as those of a caller who handles one message after the other: the
+/// number of the next call is computed from the key that `call` gives, without
+/// a branch that a processor could guess. Returns how many gave a key.
+fn dependent(calls: usize, mut call: impl FnMut(usize) -> Option<ElementKey>) -> u64 {
+    let nobody = black_box(ElementKey::default());
     let (mut index, mut sum) = (0, 0);
     while index < calls {
-        let result = call(index);
-        sum += result;
-        index += 1 + usize::from(result & none > 0);
+        let key = call(index).unwrap_or_default();
+        sum += 1;
+        // Of a registered element no key is the default one.
+        index += black_box(1 + usize::from(key == nobody));
     }
     sum
 }
@@ -30,8 +32,9 @@ impl Space {
         let before = measured.sum;
         measured.time(names.len() as u64, || {
             dependent(names.len(), |index| {
-                let key = self.handlespace.find(names[index].handle.get(), names[index].pe);
-                u64::from(key.is_some_and(|key| self.handlespace.keep_alive_acked(self.now, key)))
+                let key = self.handlespace.find(names[index].handle.get(), names[index].pe)?;
+                self.handlespace.keep_alive_acked(self.now, key);
+                Some(key)
             })
         });
         assert_eq!(measured.sum - before, names.len() as u64, "every element is found");
@@ -57,7 +60,7 @@ impl Space {
         measured.time(prepared.len() as u64, || {
             dependent(prepared.len(), |index| {
                 let new = prepared[index].registration();
-                u64::from(self.handlespace.register(self.now, &new).is_ok())
+                Some(self.handlespace.register(self.now, &new).ok()?.key)
             })
         });
     }
@@ -89,7 +92,8 @@ impl Space {
             dependent(handles.len(), |index| {
                 let into = &mut self.resolution;
                 let resolved = self.handlespace.resolve(self.now, handles[index].get(), 3, into);
-                u64::from(resolved.is_ok()) * black_box(&*into).elements.len() as u64
+                resolved.ok()?;
+                into.elements.last().copied()
             })
         });
         self.selected(handles.len() as u64 * 3);

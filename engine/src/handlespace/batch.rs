@@ -11,6 +11,7 @@ use core::hint::black_box;
 
 use super::{Handlespace, Registered, Registration, Resolution};
 use crate::element::Flag;
+use crate::order::Order;
 use crate::tree::Tree;
 use crate::{Caller, ElementKey, PeId, PoolHandle, RegisterError, Timestamp, UnknownPool};
 
@@ -84,15 +85,21 @@ impl Handlespace {
     ) {
         let mut number = 0;
         for group in registrations.chunks(GROUP) {
-            let mut slots = [None; GROUP];
-            for (slot, new) in slots.iter_mut().zip(group) {
-                let handle = self.hash_handle(new.handle);
-                *slot = self.by_pe.guess(self.hash_pe(handle, new.pe.get()));
+            let (mut handles, mut hashes) = ([0; GROUP], [0; GROUP]);
+            for ((handle, hash), new) in handles.iter_mut().zip(&mut hashes).zip(group) {
+                *handle = self.hash_handle(new.handle);
+                *hash = self.hash_pe(*handle, new.pe.get());
             }
-            self.approach_elements(&slots);
+            let slots = self.approach_elements(&hashes[..group.len()]);
             self.approach_orders(&slots, group);
-            for new in group {
-                each(number, self.register(now, new));
+            for ((&handle, &hash), (&slot, new)) in
+                handles.iter().zip(&hashes).zip(slots.iter().zip(group))
+            {
+                let result = self.check_attributes(new).and_then(|()| {
+                    let slot = self.confirmed(slot, hash, new.handle, new.pe);
+                    self.register_at(now, new, (handle, hash), slot)
+                });
+                each(number, result);
                 number += 1;
             }
         }
@@ -110,14 +117,13 @@ impl Handlespace {
     ) {
         let mut number = 0;
         for group in names.chunks(GROUP) {
-            let (mut hashes, mut slots) = ([0; GROUP], [None; GROUP]);
-            for ((hash, slot), &(handle, pe)) in hashes.iter_mut().zip(&mut slots).zip(group) {
+            let mut hashes = [0; GROUP];
+            for (hash, &(handle, pe)) in hashes.iter_mut().zip(group) {
                 *hash = self.hash_pe(self.hash_handle(handle), pe.get());
-                *slot = self.by_pe.guess(*hash);
             }
-            self.approach_elements(&slots);
-            for (&hash, &(handle, pe)) in hashes.iter().zip(group) {
-                let key = self.element_slot(hash, handle, pe.get()).map(|slot| self.key(slot));
+            let slots = self.approach_elements(&hashes[..group.len()]);
+            for ((&hash, &slot), &(handle, pe)) in hashes.iter().zip(&slots).zip(group) {
+                let key = self.confirmed(slot, hash, handle, pe).map(|slot| self.key(slot));
                 if let Some(key) = key {
                     self.keep_alive_acked(now, key);
                 }
@@ -125,6 +131,24 @@ impl Handlespace {
                 number += 1;
             }
         }
+    }
+
+    /// The slot of an element: the guess, if it is right by now.
+    #[inline]
+    fn confirmed(
+        &self,
+        guess: Option<u32>,
+        hash: u64,
+        handle: PoolHandle<'_>,
+        pe: PeId,
+    ) -> Option<u32> {
+        let right = guess.filter(|&slot| {
+            let element = &self.elements[slot];
+            element.is_there()
+                && element.pe == pe.get()
+                && self.pools[element.pool()].is_named(&self.bytes, handle)
+        });
+        right.or_else(|| self.element_slot(hash, handle, pe.get()))
     }
 
     /// Fetches the records of pools, and what a selection from each begins
@@ -145,20 +169,27 @@ impl Handlespace {
         black_box(sum);
     }
 
-    /// Fetches the records of elements, and those of their pools.
-    fn approach_elements(&self, slots: &[Option<u32>; GROUP]) {
-        let mut pools = [None; GROUP];
-        for (pool, &slot) in pools.iter_mut().zip(slots) {
-            *pool = slot.map(|slot| {
-                let element = &self.elements[slot];
-                (element.pool(), element.links[0].next)
-            });
+    /// Fetches the records of elements, and those of their pools. Returns the
+    /// slots of the elements, as far as the index tells.
+    fn approach_elements(&self, hashes: &[u64]) -> [Option<u32>; GROUP] {
+        let mut slots = [None; GROUP];
+        // A loop for each step, as short as can be: the fewer instructions are
+        // between two accesses, the more of them are under way at a time.
+        let buckets = hashes.iter().fold(0, |sum, &hash| sum ^ self.by_pe.touch(hash));
+        black_box(buckets);
+        for (slot, &hash) in slots.iter_mut().zip(hashes) {
+            *slot = self.by_pe.guess(hash);
         }
         let mut sum = 0;
-        for &(pool, link) in pools.iter().flatten() {
-            sum ^= self.pools[pool].len ^ link;
+        for &slot in slots.iter().flatten() {
+            sum ^= self.elements[slot].pe;
         }
         black_box(sum);
+        for &slot in slots.iter().flatten() {
+            sum ^= self.pools[self.elements[slot].pool()].len;
+        }
+        black_box(sum);
+        slots
     }
 
     /// Fetches where elements that register again are in the orders of their
@@ -167,8 +198,10 @@ impl Handlespace {
         let mut sum = 0;
         for &slot in slots.iter().flatten() {
             let element = &self.elements[slot];
-            if element.has(Flag::Linked) {
-                sum ^= self.orders.touch_place(&self.pools[element.pool()].order, slot);
+            let order = &self.pools[element.pool()].order;
+            sum ^= element.links[0].next;
+            if element.has(Flag::Linked) && !matches!(order, Order::Circle(_)) {
+                sum ^= self.orders.touch_place(order, slot);
             }
             if let Some(association) = element.association() {
                 sum ^= (self.associations.id(association) & 1) as u32;

@@ -39,10 +39,11 @@ impl Handlespace {
             | SelectionMode::SlowStart { .. } => {}
         }
         let mut members = Vec::with_capacity(pool.len as usize);
-        pool.roster.visit(&self.rosters, 0, |_, member| {
+        let mut number = 0;
+        while let Some((found, member)) = pool.roster.next(&self.rosters, number) {
             members.push(member);
-            true
-        });
+            number = found + 1;
+        }
         let (order, elements) = (&mut pool.order, &mut self.elements);
         self.orders.set_mode(order, mode, kind.rule(), elements, &members);
         Ok(())

@@ -71,12 +71,23 @@ impl<'a> PoolRef<'a> {
 
     /// Its elements, in the order of handle tables.
     pub fn elements(&self) -> impl Iterator<Item = ElementRef<'a>> + use<'a> {
+        self.elements_from(0).map(|(_, element)| element)
+    }
+
+    /// Its elements from a place on, in the order of handle tables, each with
+    /// the place behind it: who lists a pool in parts goes on from there. 0 is
+    /// the first place. An element that was there all along is in exactly one
+    /// part, whatever changed between them.
+    pub fn elements_from(
+        &self,
+        place: u32,
+    ) -> impl Iterator<Item = (u32, ElementRef<'a>)> + use<'a> {
         let (space, roster) = (self.space, self.record().roster);
-        let mut number = 0;
+        let mut number = place;
         core::iter::from_fn(move || {
             let (found, key) = roster.next(&space.rosters, number)?;
             number = found + 1;
-            Some(ElementRef::new(space, key))
+            Some((number, ElementRef::new(space, key)))
         })
     }
 }
@@ -86,5 +97,25 @@ impl Handlespace {
     pub fn pools(&self) -> impl Iterator<Item = PoolRef<'_>> {
         let slots = (0..self.pools.end()).filter(|&slot| self.pools[slot].is_there());
         slots.map(|slot| PoolRef::new(self, slot))
+    }
+
+    /// The pools of up to `places` places from this one on, in the order of
+    /// handle tables, each with its place: who lists all pools in parts goes on
+    /// with the place behind the last. Places end at
+    /// [`Handlespace::pool_places`]; some are empty. A pool keeps its place.
+    pub fn pools_from(
+        &self,
+        place: u32,
+        places: u32,
+    ) -> impl Iterator<Item = (u32, PoolRef<'_>)> + use<'_> {
+        let end = place.saturating_add(places).min(self.pools.end());
+        let slots = (place..end).filter(|&slot| self.pools[slot].is_there());
+        slots.map(|slot| (slot, PoolRef::new(self, slot)))
+    }
+
+    /// How many places there are for pools, empty ones included.
+    #[must_use]
+    pub fn pool_places(&self) -> u32 {
+        self.pools.end()
     }
 }

@@ -86,23 +86,26 @@ impl Handlespace {
         now: Timestamp,
         registration: &Registration<'_>,
     ) -> Result<Registered, RegisterError> {
-        let Registration { handle, pe, home, .. } = *registration;
-        let name = handle.as_bytes();
-        if name.is_empty() || name.len() > usize::from(self.config.handle_bytes_max) {
-            return Err(RegisterError::InvalidHandle);
-        }
-        if pe.is_none() {
-            return Err(RegisterError::InvalidPeId);
-        }
-        if home.is_none() {
-            return Err(RegisterError::InvalidHome);
-        }
-        if registration.record.len() > usize::from(self.config.record_bytes_max) {
-            return Err(RegisterError::LackOfResources(Limit::RecordBytes));
-        }
+        self.check_attributes(registration)?;
+        let Registration { handle, pe, .. } = *registration;
         let handle_hash = self.hash_handle(handle);
         let hash = self.hash_pe(handle_hash, pe.get());
-        if let Some(slot) = self.element_slot(hash, handle, pe.get()) {
+        let slot = self.element_slot(hash, handle, pe.get());
+        self.register_at(now, registration, (handle_hash, hash), slot)
+    }
+
+    /// Registers an element whose attributes are valid, and whose slot is
+    /// known if there is one. The hashes are those of handle and element.
+    #[inline]
+    pub(super) fn register_at(
+        &mut self,
+        now: Timestamp,
+        registration: &Registration<'_>,
+        (handle_hash, hash): (u64, u64),
+        slot: Option<u32>,
+    ) -> Result<Registered, RegisterError> {
+        let handle = registration.handle;
+        if let Some(slot) = slot {
             return self.renew(now, slot, registration);
         }
         let pool = match self.pool_slot(handle_hash, handle) {
@@ -126,6 +129,25 @@ impl Handlespace {
             }
         };
         Ok(self.create(now, pool, hash, registration))
+    }
+
+    /// Whether the attributes are valid by themselves.
+    #[inline]
+    pub(super) fn check_attributes(&self, new: &Registration<'_>) -> Result<(), RegisterError> {
+        let name = new.handle.as_bytes();
+        if name.is_empty() || name.len() > usize::from(self.config.handle_bytes_max) {
+            return Err(RegisterError::InvalidHandle);
+        }
+        if new.pe.is_none() {
+            return Err(RegisterError::InvalidPeId);
+        }
+        if new.home.is_none() {
+            return Err(RegisterError::InvalidHome);
+        }
+        if new.record.len() > usize::from(self.config.record_bytes_max) {
+            return Err(RegisterError::LackOfResources(Limit::RecordBytes));
+        }
+        Ok(())
     }
 
     fn check_room(&self) -> Result<(), RegisterError> {
@@ -187,6 +209,9 @@ impl Handlespace {
             fold(pools[element.pool()].hash ^ u64::from(element.pe), secret)
         };
         self.by_pe.insert(hash, slot, hash_of);
+        if self.tags.get_or_default(slot) != 0 {
+            self.tags[slot] = 0;
+        }
         Registered { key, outcome: Outcome::Created, previous_home: None }
     }
 
@@ -273,7 +298,7 @@ impl Handlespace {
         Some(RegistrarId::new((before & 0xffff_ffff) as u32))
     }
 
-    fn move_association(&mut self, slot: u32, association: Option<AssociationId>) {
+    pub(super) fn move_association(&mut self, slot: u32, association: Option<AssociationId>) {
         let group = self.elements[slot].association();
         if group.map(|group| self.associations.id(group)) == association.map(|it| it.0) {
             return;
@@ -364,13 +389,13 @@ impl Handlespace {
             return 0;
         }
         let Some(group) = self.homes.find(from.get().into()) else { return 0 };
-        // The list of a home goes with its last element.
-        let count = batch.min(self.homes.len_of(group) as usize);
-        for done in 0..count {
-            let Some(slot) = self.homes.first(group) else { return done };
+        // The list goes with its last element.
+        let taken = batch.min(self.homes.len_of(group) as usize);
+        for _ in 0..taken {
+            let Some(slot) = self.homes.first(group) else { unreachable!("so many are there") };
             self.take(now, group, slot);
         }
-        count
+        taken
     }
 
     /// Makes an element of another home this registrar's own, to be kept alive

@@ -10,9 +10,9 @@ const LOOKS: usize = 1024;
 /// Where a handle-table download stands. It survives changes between pages.
 #[derive(Clone, Debug, Default)]
 pub struct TableCursor {
-    pool: u32,
+    pub(super) pool: u32,
     /// The number in the pool's roster.
-    number: u32,
+    pub(super) number: u32,
 }
 
 impl Handlespace {

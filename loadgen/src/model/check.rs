@@ -52,7 +52,11 @@ impl Model {
                 self.check_policy(ticket, *policy);
                 self.check_elements(ticket, elements, scratch);
                 self.check_count(ticket, elements.len(), scratch);
+                if !self.rules.alone {
+                    return;
+                }
                 match self.population.pool(ticket.pool).policy {
+                    CheckedPolicy::RoundRobin if !self.rules.rotation => {}
                     CheckedPolicy::RoundRobin => self.check_rotation(ticket, scratch),
                     CheckedPolicy::LeastUsed => self.check_loads(ticket, elements, scratch),
                     CheckedPolicy::WeightedRandom => self.check_weights(ticket, elements),
@@ -70,7 +74,9 @@ impl Model {
 
     fn check_unknown(&mut self, ticket: &Ticket) {
         let certain = self.certain_since(ticket);
-        if certain > 0 {
+        if certain > 0 && !self.rules.alone {
+            self.lagging += 1;
+        } else if certain > 0 {
             let handle = PoolHandle::new(&self.population.pool(ticket.pool).handle);
             let what = format_args!("{handle} is said to be unknown, but has {certain} elements");
             self.faults.add(Fault::Lost, what);
@@ -97,7 +103,8 @@ impl Model {
             let element = self.population.element(ticket.pool, item.pe);
             let state = element.map(|element| (element, &mut self.elements[element as usize]));
             let possible = |(_, state): &(u32, &mut Element)| state.possible_since(ticket.tick);
-            let Some((element, state)) = state.filter(possible) else {
+            let Some((element, state)) = state.filter(|state| !self.rules.alone || possible(state))
+            else {
                 let what = format_args!("{handle} has no element {}", item.pe);
                 self.faults.add(Fault::NotRegistered, what);
                 continue;
@@ -110,10 +117,11 @@ impl Model {
             state.seen = self.answers;
             known.push(element);
             let value = policy.value_of(item.policy);
+            let current = |value| state.value_possible_since(ticket.tick, value);
             let (address, port) = self.population.transport(element);
             if item.address != Some(address)
                 || item.port != port
-                || !value.is_some_and(|value| state.value_possible_since(ticket.tick, value))
+                || !value.is_some_and(|value| !self.rules.alone || current(value))
             {
                 let what = format_args!("{handle} with {item:?}, which registered otherwise");
                 self.faults.add(Fault::Attributes, what);
@@ -128,6 +136,9 @@ impl Model {
         if count > items {
             let what = format_args!("{handle} with {count} elements for {items} items");
             self.faults.add(Fault::TooMany, what);
+        } else if !self.rules.alone {
+            self.lagging += u64::from(count < items.min(certain));
+            return;
         } else if count < items.min(certain) {
             let what = format_args!("{handle} with {count} of {certain} for {items} items");
             self.faults.add(Fault::TooFew, what);

@@ -3,15 +3,16 @@ use std::collections::VecDeque;
 use rserpool_engine::{PeId, Policy, PolicyKind};
 
 use super::oracle::Oracle;
-use super::{Answer, Answered, Model, Status, Ticket};
+use super::{Answer, Answered, Model, Rules, Status, Ticket};
 use crate::fault::Fault;
 use crate::population::{CheckedPolicy, Layout};
 
 /// A model of one pool of 10 elements.
 fn model(policy: CheckedPolicy) -> Model {
-    let layout = Layout { elements: 10, pools: 1, policies: vec![policy], seed: 1, run: 0 };
+    let layout =
+        Layout { elements: 10, pools: 1, policies: vec![policy], seed: 1, ..Layout::default() };
     let [population] = &layout.populations(1)[..] else { panic!("one thread") };
-    Model::new(population.clone())
+    Model::new(population.clone(), Rules::ALL)
 }
 
 /// Registers elements 0 to 9, with these values.
@@ -337,10 +338,10 @@ enum Reply {
 impl Registrar {
     fn new(seed: u64, defect: Option<Fault>) -> Self {
         let policies = CheckedPolicy::ALL.to_vec();
-        let layout = Layout { elements: 120, pools: 9, policies, seed, run: 0 };
+        let layout = Layout { elements: 120, pools: 9, policies, seed, ..Layout::default() };
         let [population] = &layout.populations(1)[..] else { panic!("one thread") };
         Self {
-            model: Model::new(population.clone()),
+            model: Model::new(population.clone(), Rules::ALL),
             oracle: Oracle::new(population.clone(), seed),
             defect,
             requests: Default::default(),

@@ -54,6 +54,8 @@ fn write(page: &mut String, report: &Report) -> fmt::Result {
     page.push_str(&processors(report).html());
     table(page, report)?;
     list(page, "Errors", &report.checks.samples)?;
+    let findings = report.findings.iter().map(|f| format!("{}: {}", f.name, f.told()));
+    list(page, "Findings", &findings.collect::<Vec<_>>())?;
     list(page, "Notes", &report.warnings)?;
     writeln!(page, "</body></html>")
 }
@@ -77,7 +79,9 @@ fn head(page: &mut String, report: &Report) -> fmt::Result {
         writeln!(page, "<p class=\"aborted\">While {phase}: {reason}</p>")?;
     }
     let pace = match (workload.closed, workload.rate) {
-        (Some(window), _) => format!("closed loop with {window} requests unanswered"),
+        (Some(window), _) => {
+            format!("closed loop with {window} resolutions unanswered on each association")
+        }
         (None, Some(rate)) => format!("open loop, {} resolutions/s due", count(rate.into())),
         (None, None) => "open loop".to_owned(),
     };

@@ -39,6 +39,31 @@ fn phase(name: &str, began: f64, operations: Vec<OperationReport>) -> PhaseRepor
     }
 }
 
+fn phases() -> Vec<PhaseReport> {
+    vec![
+        phase("registering", 0.1, vec![operation("register", 100_000)]),
+        phase("steady state", 5.1, vec![operation("resolve 1", 9), operation("resolve 3", 8)]),
+    ]
+}
+
+fn workload() -> Workload {
+    Workload {
+        name: "canonical".to_owned(),
+        elements: 100_000,
+        pools: 1000,
+        policies: vec!["least-used".to_owned(), "round-robin".to_owned()],
+        items: vec![1, 3],
+        duration_seconds: 5.0,
+        rate: Some(40_000),
+        closed: None,
+        reregistration_seconds: 30.0,
+        churn: 200,
+        connections: 64,
+        threads: 1,
+        seed: 1,
+    }
+}
+
 /// A report with everything in it.
 pub(crate) fn full() -> Report {
     let second = |second| Second {
@@ -62,32 +87,28 @@ pub(crate) fn full() -> Report {
             reason: "the registrar <closed> the connection".to_owned(),
         }),
         host: Host { processor: "x".to_owned(), cores: 2, kernel: "linux 6".to_owned() },
-        registrar: Registrar { target: "tcp://h:1".to_owned(), inside: true, pid: Some(7) },
-        workload: Workload {
-            name: "canonical".to_owned(),
-            elements: 100_000,
-            pools: 1000,
-            policies: vec!["least-used".to_owned(), "round-robin".to_owned()],
-            items: vec![1, 3],
-            duration_seconds: 5.0,
-            rate: Some(40_000),
-            closed: None,
-            reregistration_seconds: 30.0,
-            churn: 200,
-            connections: 64,
-            threads: 1,
-            seed: 1,
+        registrar: Registrar {
+            target: "tcp://h:1".to_owned(),
+            transport: "tcp".to_owned(),
+            compat: "rfc".to_owned(),
+            inside: true,
+            pids: vec![7],
         },
-        phases: vec![
-            phase("registering", 0.1, vec![operation("register", 100_000)]),
-            phase("steady state", 5.1, vec![operation("resolve 1", 9), operation("resolve 3", 8)]),
-        ],
+        workload: workload(),
+        phases: phases(),
         selections: Selections {
             resolutions: 17,
             elements: 33,
             resolutions_per_second: 3.4,
             elements_per_second: 6.6,
         },
+        findings: vec![Finding {
+            name: "a <gap>".to_owned(),
+            value: Some(0.25),
+            unit: "s".to_owned(),
+        }],
+        failover: Some(FailoverReport { lost_associations: 3, ..FailoverReport::default() }),
+        ceiling: Some(Ceiling { per_second: 9e5, loadgen_cpu_us: 1.1, server_cpu_us: 0.6 }),
         memory: Some(Memory {
             before_bytes: 10 << 20,
             registered_bytes: 30 << 20,
@@ -118,7 +139,9 @@ fn bare() -> Report {
     let mut report = full();
     report.aborted = None;
     report.result = Verdict::Passed;
-    report.registrar.pid = None;
+    report.registrar.pids.clear();
+    report.findings[0].value = None;
+    (report.failover, report.ceiling) = (None, None);
     report.registrar.inside = false;
     (report.workload.rate, report.workload.closed) = (None, Some(64));
     report.phases.clear();
@@ -265,6 +288,9 @@ fn the_screen_has_what_was_asked_for_in_aligned_columns() {
         "while audit: the registrar <closed> the connection",
         "ABORTED after 12.5 s",
         "note           late late",
+        "a <gap>: 250 ms",
+        "3 associations lost",
+        "900,000/s against a server that answers at once",
     ] {
         assert!(screen.contains(wanted), "{wanted}: {screen}");
     }
@@ -293,6 +319,6 @@ fn the_page_needs_nothing_from_elsewhere_and_means_what_it_says() {
     }
     let page = html(&full());
     assert!(page.contains("&lt;closed&gt;") && !page.contains("<closed>"));
-    assert!(page.contains("load-1 &amp; others"));
+    assert!(page.contains("load-1 &amp; others") && page.contains("a &lt;gap&gt;: 250 ms"));
     assert!(page.matches("<polyline").count() >= 5, "lines in each chart");
 }

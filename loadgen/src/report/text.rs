@@ -20,6 +20,32 @@ fn write(screen: &mut String, report: &Report, out: &Path) -> fmt::Result {
     table(screen, report)?;
     writeln!(screen)?;
     totals(screen, report)?;
+    for finding in &report.findings {
+        entry(screen, "finding", &format!("{}: {}", finding.name, finding.told()))?;
+    }
+    if let Some(failover) = &report.failover {
+        let (lost, moved) = (failover.lost_associations, failover.moved_associations);
+        let (failed, lagging) = (failover.failed_resolutions, failover.lagging_answers);
+        let told = format!(
+            "{} associations lost, {} set up again, {} resolutions failed, {} answers behind, \
+             {} of {} acknowledged elements lost",
+            count(lost),
+            count(moved),
+            count(failed),
+            count(lagging),
+            count(failover.lost_elements),
+            count(failover.acknowledged_elements)
+        );
+        entry(screen, "failover", &told)?;
+    }
+    if let Some(ceiling) = &report.ceiling {
+        let told = format!(
+            "{}/s against a server that answers at once ({} us of processor each)",
+            rounded(ceiling.per_second),
+            ceiling.loadgen_cpu_us
+        );
+        entry(screen, "ceiling", &told)?;
+    }
     for warning in &report.warnings {
         entry(screen, "note", warning)?;
     }
@@ -48,17 +74,19 @@ fn head(screen: &mut String, report: &Report) -> fmt::Result {
         "rserpool-loadgen {}: {name}, {elements} pool elements in {pools} pools",
         report.version
     )?;
-    let place = match (registrar.inside, registrar.pid) {
+    let place = match (registrar.inside, registrar.pids.is_empty()) {
         (true, _) => ", started for this run",
-        (false, Some(_)) => ", measured on this host",
-        (false, None) => "",
+        (false, false) => ", measured on this host",
+        (false, true) => "",
     };
     writeln!(screen, "  {:<15}{}{place}", "registrar", registrar.target)?;
     let (threads, connections) = (workload.threads, workload.connections);
     let (cores, kernel, processor) = (host.cores, &host.kernel, &host.processor);
     writeln!(screen, "  {:<15}{processor}, {cores} cores, {kernel}", "host")?;
     let pace = match (workload.closed, workload.rate) {
-        (Some(window), _) => format!("closed loop, {} requests unanswered", count(window.into())),
+        (Some(window), _) => {
+            format!("closed loop, {} resolutions unanswered each", count(window.into()))
+        }
         (None, rate) => {
             format!("open loop, {} resolutions/s due", count(rate.unwrap_or(0).into()))
         }

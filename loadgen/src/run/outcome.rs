@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{Run, Span, warnings};
+use super::{Run, Span, findings, warnings};
 use crate::fault::{Fault, Faults};
 use crate::model::Spread;
 use crate::plan::Pace;
 use crate::process;
 use crate::recorder::Tally;
 use crate::report::{
-    Aborted, Checks, Host, Latency, Memory, OperationReport, PhaseReport, Registrar, Report,
-    SCHEMA, Selections, Verdict, Workload, distribution,
+    Aborted, Checks, FailoverReport, Host, Latency, Memory, OperationReport, PhaseReport,
+    Registrar, Report, SCHEMA, Selections, Verdict, Workload, distribution,
 };
 use crate::stage::{Operation, Phase, operation_names};
 use crate::timeline::PhaseTotals;
@@ -39,6 +39,8 @@ impl Run<'_> {
             .map(|span| self.phase(span, totals.get(&span.phase), unsent))
             .collect();
         let answers = phases.iter().flat_map(|phase| &phase.operations).map(|o| o.count).sum();
+        let findings = findings::findings(&self.plan, &self.spans, &series, &legacies);
+        let failover = self.plan.is_group().then(|| failover(&legacies));
         let checks = checks(answers, legacies);
         let steady = self.spans.iter().find(|span| span.phase == Phase::Steady);
         let result = match (&aborted, checks.errors) {
@@ -58,12 +60,17 @@ impl Run<'_> {
             seconds: rounded(elapsed),
             result,
             aborted,
-            warnings: warnings::warnings(&phases, &host, self.plan.threads),
+            warnings: warnings::warnings(&phases, &host, self.plan.threads, self.ceiling),
+            findings,
+            failover,
+            ceiling: self.ceiling,
             host,
             registrar: Registrar {
                 target: self.target.clone(),
+                transport: self.plan.transport.name().to_owned(),
+                compat: self.plan.compat.name().to_owned(),
                 inside: self.inside.is_some(),
-                pid: self.pid,
+                pids: self.pids.clone(),
             },
             workload: self.workload(),
             selections: selections(steady, totals.get(&Phase::Steady)),
@@ -78,7 +85,7 @@ impl Run<'_> {
     fn workload(&self) -> Workload {
         let plan = &self.plan;
         Workload {
-            name: "canonical".to_owned(),
+            name: plan.workload.name().to_owned(),
             elements: plan.elements,
             pools: plan.pools,
             policies: plan.policies.iter().map(|policy| policy.name().to_owned()).collect(),
@@ -162,6 +169,21 @@ fn selections(span: Option<&Span>, totals: Option<&PhaseTotals>) -> Selections {
         resolutions_per_second: per_second(resolutions),
         elements_per_second: per_second(elements),
     }
+}
+
+fn failover(legacies: &[Legacy]) -> FailoverReport {
+    let mut sum = FailoverReport::default();
+    for legacy in legacies {
+        let failover = legacy.failover;
+        sum.lost_associations += failover.lost;
+        sum.moved_associations += failover.moved;
+        sum.repeated_requests += failover.repeated;
+        sum.failed_resolutions += failover.failed;
+        sum.lagging_answers += failover.lagging;
+        sum.acknowledged_elements += failover.acknowledged;
+        sum.lost_elements += legacy.faults.count(Fault::Lost);
+    }
+    sum
 }
 
 fn checks(answers: u64, legacies: Vec<Legacy>) -> Checks {

@@ -83,7 +83,7 @@ impl Audit {
                 Turn::Send(operation, subject) => {
                     pool.unanswered += 1;
                     self.active.push_back(pool);
-                    return Step::Send(Request { operation, subject, intended: None });
+                    return Step::Send(Request { operation, subject, user: None, intended: None });
                 }
                 Turn::Wait => self.active.push_back(pool),
                 Turn::Done => pool.report(model),
@@ -222,16 +222,16 @@ mod tests {
 
     use super::*;
     use crate::model::oracle::Oracle;
-    use crate::model::{Answer, Answered};
+    use crate::model::{Answer, Answered, Rules};
     use crate::population::Layout;
     use crate::stage::Stage;
 
     /// A registered population in the model and in a registrar.
     fn registered(elements: u32, pools: u32) -> (Model, Oracle) {
         let policies = CheckedPolicy::ALL.to_vec();
-        let layout = Layout { elements, pools, policies, seed: 3, run: 0 };
+        let layout = Layout { elements, pools, policies, seed: 3, ..Layout::default() };
         let [population] = &layout.populations(1)[..] else { panic!("one thread") };
-        let mut model = Model::new(population.clone());
+        let mut model = Model::new(population.clone(), Rules::ALL);
         let mut oracle = Oracle::new(population.clone(), 3);
         for element in 0..elements {
             let value = model.next_value(element);
@@ -280,12 +280,12 @@ mod tests {
             match stage.next(Duration::ZERO, unanswered.len(), model) {
                 Step::Send(request) => {
                     sent += 1;
-                    unanswered.push_back((request.subject, answer(model, oracle, request.subject)));
+                    unanswered.push_back((request, answer(model, oracle, request.subject)));
                 }
                 Step::Done if unanswered.is_empty() => return sent,
                 Step::Done | Step::Wait | Step::At(_) => {
-                    let (subject, elements) = unanswered.pop_front().expect("nothing to wait for");
-                    stage.answered(subject, &elements);
+                    let (request, elements) = unanswered.pop_front().expect("nothing to wait for");
+                    stage.answered(&request, &elements);
                 }
             }
         }

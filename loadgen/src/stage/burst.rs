@@ -43,7 +43,7 @@ impl Burst {
             let index = self.order.at(self.next);
             self.next += 1;
             if let Some((operation, subject)) = self.request(index, model) {
-                return Step::Send(Request { operation, subject, intended: None });
+                return Step::Send(Request { operation, subject, user: None, intended: None });
             }
         }
         Step::Done

@@ -20,13 +20,43 @@ pub(crate) struct SteadyConfig {
     pub(crate) pace: Pace,
     /// The numbers of items to ask for.
     pub(crate) items: Vec<u32>,
+    /// Associations of pool users, and whether each may ask for every pool.
+    pub(crate) users: usize,
+    pub(crate) shares_pools: bool,
     pub(crate) resolutions: Pacer,
     pub(crate) reregistrations: Pacer,
     /// Deregistrations and registrations by turns.
     pub(crate) churn: Pacer,
+    pub(crate) crowd: Option<Crowd>,
     /// A deregistered element stays away for so many arrivals of churn.
     pub(crate) absence: usize,
     pub(crate) seed: u64,
+}
+
+/// A flash crowd: resolutions of one pool, beside all others, for a while.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crowd {
+    /// From when to when, since the stage began.
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
+    /// Resolutions since `from`.
+    pub(crate) resolutions: Pacer,
+}
+
+impl Crowd {
+    /// When an arrival is due; never if that is after its end.
+    fn intended(&self, arrival: u64) -> Duration {
+        let at = self.from.saturating_add(self.resolutions.intended(arrival));
+        if at < self.until { at } else { Duration::MAX }
+    }
+
+    fn due(&self, elapsed: Duration) -> u64 {
+        let last = self.until.saturating_sub(Duration::from_nanos(1));
+        match elapsed.min(last).checked_sub(self.from) {
+            Some(since) => self.resolutions.due(since),
+            None => 0,
+        }
+    }
 }
 
 /// The steady state of one client thread.
@@ -37,6 +67,10 @@ pub(crate) struct Steady {
     resolutions: u64,
     reregistrations: u64,
     churn: u64,
+    crowd: u64,
+    /// Associations of pool users that have room for a resolution, in a
+    /// closed loop.
+    idle: VecDeque<usize>,
     /// Elements that churn deregistered, the first one first.
     absent: VecDeque<u32>,
 }
@@ -47,13 +81,20 @@ enum Stream {
     Resolution,
     Reregistration,
     Churn,
+    Crowd,
 }
 
 impl Steady {
     pub(crate) fn new(config: SteadyConfig, model: &Model) -> Self {
         let order = Scatter::new(model.population().elements());
+        let pools = model.population().pools.len();
+        let mut idle = VecDeque::new();
+        if let Pace::Closed(window) = config.pace {
+            let users = if config.shares_pools { config.users } else { config.users.min(pools) };
+            (0..window).for_each(|_| idle.extend(0..users));
+        }
         let absent = VecDeque::new();
-        Self { config, order, resolutions: 0, reregistrations: 0, churn: 0, absent }
+        Self { config, order, resolutions: 0, reregistrations: 0, churn: 0, crowd: 0, idle, absent }
     }
 
     /// How many requests were due until `elapsed` but not sent. In a closed
@@ -67,34 +108,41 @@ impl Steady {
         due(&self.config.resolutions, self.resolutions)
             + due(&self.config.reregistrations, self.reregistrations)
             + due(&self.config.churn, self.churn)
+            + self.config.crowd.map_or(0, |crowd| crowd.due(until).saturating_sub(self.crowd))
     }
 
     pub(super) fn next(&mut self, elapsed: Duration, in_flight: usize, model: &Model) -> Step {
         if elapsed >= self.config.duration {
             return Step::Done;
         }
-        let window = match self.config.pace {
-            Pace::Open => IN_FLIGHT_MAX,
-            Pace::Closed(window) => window as usize,
-        };
+        let open = self.config.pace == Pace::Open;
         loop {
-            if in_flight >= window {
+            if in_flight >= IN_FLIGHT_MAX {
                 return Step::Wait;
             }
             let (stream, intended) = self.earliest();
-            if self.config.pace == Pace::Open && intended > elapsed {
+            if open && intended > elapsed {
                 return Step::At(intended.min(self.config.duration));
             }
-            if let Some((operation, subject)) = self.take(stream, model) {
-                let intended = (self.config.pace == Pace::Open).then_some(intended);
-                return Step::Send(Request { operation, subject, intended });
+            let mut user = None;
+            if !open && matches!(stream, Stream::Resolution) {
+                user = self.idle.pop_front();
+                if user.is_none() {
+                    return Step::Wait;
+                }
+            }
+            if let Some((operation, subject)) = self.take(stream, user, model) {
+                let intended = open.then_some(intended);
+                return Step::Send(Request { operation, subject, user, intended });
             }
         }
     }
 
-    pub(super) fn answered(&mut self, subject: Subject) {
-        if let Subject::Deregister { element } = subject {
-            self.absent.push_back(element);
+    pub(super) fn answered(&mut self, request: &Request) {
+        match request.subject {
+            Subject::Deregister { element } => self.absent.push_back(element),
+            Subject::Resolve { .. } => self.idle.extend(request.user),
+            Subject::Register { .. } => {}
         }
     }
 
@@ -104,6 +152,7 @@ impl Steady {
         for (stream, intended) in [
             (Stream::Reregistration, config.reregistrations.intended(self.reregistrations)),
             (Stream::Churn, config.churn.intended(self.churn)),
+            (Stream::Crowd, config.crowd.map_or(Duration::MAX, |crowd| crowd.intended(self.crowd))),
         ] {
             if intended < earliest.1 {
                 earliest = (stream, intended);
@@ -113,11 +162,21 @@ impl Steady {
     }
 
     /// The next arrival of a stream; `None` if nobody can do it now.
-    fn take(&mut self, stream: Stream, model: &Model) -> Option<(Operation, Subject)> {
+    fn take(
+        &mut self,
+        stream: Stream,
+        user: Option<usize>,
+        model: &Model,
+    ) -> Option<(Operation, Subject)> {
         match stream {
             Stream::Resolution => {
                 self.resolutions += 1;
-                Some(self.resolution(self.resolutions - 1, model))
+                Some(self.resolution(self.resolutions - 1, user, model))
+            }
+            Stream::Crowd => {
+                self.crowd += 1;
+                let operation = Operation::crowd(self.config.items.len());
+                Some((operation, Subject::Resolve { pool: 0, items: self.config.items[0] }))
             }
             Stream::Reregistration => {
                 self.reregistrations += 1;
@@ -134,15 +193,28 @@ impl Steady {
 
     /// Half of the resolutions choose a pool, half choose an element and
     /// resolve its pool: large pools are asked for more often, small ones too.
-    fn resolution(&self, arrival: u64, model: &Model) -> (Operation, Subject) {
+    /// Where an association has pools of its own, it asks only for those.
+    fn resolution(&self, arrival: u64, user: Option<usize>, model: &Model) -> (Operation, Subject) {
         let (seed, population) = (self.config.seed, model.population());
         let pools = u32::try_from(population.pools.len()).unwrap_or(u32::MAX);
-        let pool = if draw(seed, Purpose::PoolOrElement, arrival) & 1 == 0 {
-            draw_below(seed, Purpose::Pool, arrival, pools)
-        } else {
-            let element = draw_below(seed, Purpose::Element, arrival, population.elements());
-            population.pool_of(element)
+        // Pools that are the user's own: this one, and every so many after it.
+        let (first, every) = match user {
+            Some(user) if !self.config.shares_pools => (user, self.config.users),
+            Some(_) | None => (0, 1),
         };
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (first, every) = (number(first), number(every));
+        let by_pool = draw(seed, Purpose::PoolOrElement, arrival) & 1 == 0;
+        let by_element = (0..LOOKS).filter(|_| !by_pool).find_map(|look| {
+            let index = arrival ^ u64::from(look) << 56;
+            let element = draw_below(seed, Purpose::Element, index, population.elements());
+            let pool = population.pool_of(element);
+            (pool % every == first).then_some(pool)
+        });
+        let pool = by_element.unwrap_or_else(|| {
+            let own = pools.saturating_sub(first).div_ceil(every);
+            first + every * draw_below(seed, Purpose::Pool, arrival, own)
+        });
         let choices = u32::try_from(self.config.items.len()).unwrap_or(u32::MAX);
         let choice = draw_below(seed, Purpose::Items, arrival, choices) as usize;
         let items = self.config.items[choice];
@@ -170,6 +242,7 @@ fn registration(element: u32, model: &Model) -> Subject {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Rules;
     use crate::model::oracle::Oracle;
     use crate::population::{CheckedPolicy, Layout};
 
@@ -177,9 +250,9 @@ mod tests {
 
     fn steady(pace: Pace) -> (Steady, Model) {
         let policies = CheckedPolicy::ALL.to_vec();
-        let layout = Layout { elements: 300, pools: 10, policies, seed: 1, run: 0 };
+        let layout = Layout { elements: 300, pools: 10, policies, seed: 1, ..Layout::default() };
         let [population] = &layout.populations(1)[..] else { panic!("one thread") };
-        let mut model = Model::new(population.clone());
+        let mut model = Model::new(population.clone(), Rules::ALL);
         for element in 0..300 {
             model.register_sent(element, 1);
             model.registered(element);
@@ -188,6 +261,9 @@ mod tests {
             duration: SECOND * 2,
             pace,
             items: vec![1, 3, 10],
+            users: 4,
+            shares_pools: false,
+            crowd: None,
             resolutions: Pacer::new(1000, SECOND),
             reregistrations: Pacer::new(300, SECOND * 3),
             churn: Pacer::new(40, SECOND),
@@ -228,7 +304,7 @@ mod tests {
                         }
                         Subject::Resolve { .. } => {}
                     }
-                    steady.answered(request.subject);
+                    steady.answered(&request);
                     if matches!(pace, Pace::Closed(_)) {
                         now += Duration::from_micros(100 + u64::from(oracle.draw(100)));
                     }
@@ -262,9 +338,50 @@ mod tests {
         let [resolutions, reregistrations, ..] = counts(&requests);
         assert!(resolutions > 5000 && requests.iter().all(|r| r.intended.is_none()));
         assert!(resolutions.abs_diff(10 * reregistrations) < resolutions / 10);
+    }
+
+    #[test]
+    fn a_closed_loop_fills_each_association_and_asks_it_only_for_its_own_pools() {
         let (mut steady, model) = steady(Pace::Closed(3));
-        assert_eq!(steady.next(Duration::ZERO, 3, &model), Step::Wait);
-        assert!(matches!(steady.next(Duration::ZERO, 2, &model), Step::Send(_)));
+        let mut sent = Vec::new();
+        while let Step::Send(request) = steady.next(Duration::ZERO, sent.len(), &model) {
+            sent.push(request);
+        }
+        let resolutions: Vec<_> = sent.iter().filter(|r| r.operation.is_resolution()).collect();
+        for user in 0..4 {
+            let of_user: Vec<_> = resolutions.iter().filter(|r| r.user == Some(user)).collect();
+            assert_eq!(of_user.len(), 3);
+            assert!(of_user.iter().all(|r| matches!(r.subject,
+                Subject::Resolve { pool, .. } if pool as usize % 4 == user)));
+        }
+        assert_eq!(steady.next(Duration::ZERO, sent.len(), &model), Step::Wait);
+        steady.answered(resolutions[5]);
+        let Step::Send(next) = steady.next(Duration::ZERO, sent.len(), &model) else {
+            panic!("there is room")
+        };
+        assert_eq!(next.user, resolutions[5].user);
+    }
+
+    #[test]
+    fn a_crowd_comes_and_goes_at_the_times_it_is_due() {
+        let (mut steady, model) = steady(Pace::Open);
+        let (from, until) = (SECOND / 2, SECOND);
+        steady.config.crowd = Some(Crowd { from, until, resolutions: Pacer::new(4000, SECOND) });
+        let mut crowd = Vec::new();
+        loop {
+            match steady.next(SECOND * 2 - Duration::from_millis(1), 0, &model) {
+                Step::Send(request) if request.operation == Operation::crowd(3) => {
+                    crowd.push(request.intended.unwrap());
+                }
+                Step::Send(request) => steady.answered(&request),
+                Step::At(_) | Step::Wait | Step::Done => break,
+            }
+        }
+        assert_eq!(crowd.len(), 2000);
+        assert_eq!(crowd[0], from);
+        assert!(crowd.iter().all(|&at| at < until) && crowd.is_sorted());
+        let (steady, _) = self::steady(Pace::Open);
+        assert_eq!(steady.unsent(SECOND), 1001 + 101 + 41);
     }
 
     #[test]

@@ -34,11 +34,13 @@ impl Worker {
             Event::Deregistered { token, handle, pe, causes } => {
                 self.deregistered(token, now, handle, pe, causes.as_ref());
             }
-            Event::Resolved { token, handle, policy, elements, error } => match error {
+            Event::Resolved { token, handle, policy, elements, error, .. } => match error {
                 None => self.resolved(token, now, policy, &elements),
                 Some(causes) => self.unresolved(token, now, handle, &causes),
             },
             Event::KeepAlive { handle, pe, .. } => self.keep_alive(connection, handle, pe),
+            // In a group, a former home may end what a new one has taken.
+            Event::Expired { .. } if !self.model.is_alone() => {}
             Event::Expired { handle, pe } => {
                 let what = format_args!("{handle}: the registrar ended the registration of {pe}");
                 self.model.faults.add(Fault::Lost, what);
@@ -61,8 +63,8 @@ impl Worker {
         self.free.push(index);
         let latency = now.saturating_sub(pending.intended);
         self.recorder.answered(pending.request.operation, latency, selected);
-        self.link.counters.answers.fetch_add(1, Ordering::Relaxed);
-        self.link.counters.selected.fetch_add(selected, Ordering::Relaxed);
+        self.coordinator.counters.answers.fetch_add(1, Ordering::Relaxed);
+        self.coordinator.counters.selected.fetch_add(selected, Ordering::Relaxed);
         Some(pending)
     }
 
@@ -70,7 +72,7 @@ impl Worker {
         let Some(Pending { request, .. }) = self.answered(token, now, 0) else { return };
         let Subject::Register { element, .. } = request.subject else { return };
         self.model.registered(element);
-        self.stage.answered(request.subject, &[]);
+        self.stage.answered(&request, &[]);
     }
 
     fn register_refused(
@@ -86,7 +88,7 @@ impl Worker {
         self.model.register_refused(element);
         let what = format_args!("{handle}: registration of {pe} refused: {}", Told(causes));
         self.model.faults.add(Fault::Refused, what);
-        self.stage.answered(request.subject, &[]);
+        self.stage.answered(&request, &[]);
     }
 
     fn deregistered(
@@ -99,12 +101,13 @@ impl Worker {
     ) {
         let Some(Pending { request, .. }) = self.answered(token, now, 0) else { return };
         let Subject::Deregister { element } = request.subject else { return };
-        if refused.is_some() {
+        // It may have been sent again, to a registrar that had forgotten.
+        if refused.is_some() && self.model.is_alone() {
             let what = format_args!("{handle}: deregistration of {pe} refused: {}", Told(refused));
             self.model.faults.add(Fault::Refused, what);
         }
         self.model.deregistered(element);
-        self.stage.answered(request.subject, &[]);
+        self.stage.answered(&request, &[]);
     }
 
     fn resolved(
@@ -122,7 +125,8 @@ impl Worker {
         let policy = policy.map(|policy| policy.kind());
         let answer = Answer::Elements { policy, elements: &self.answered };
         self.model.check(&ticket, &answer, &mut self.known);
-        self.stage.answered(pending.request.subject, &self.known);
+        self.note_cut_elements(now);
+        self.stage.answered(&pending.request, &self.known);
     }
 
     fn unresolved(
@@ -142,7 +146,7 @@ impl Worker {
             let what = format_args!("{handle}: resolution refused: {}", Told(Some(causes)));
             self.model.faults.add(Fault::Refused, what);
         }
-        self.stage.answered(pending.request.subject, &[]);
+        self.stage.answered(&pending.request, &[]);
     }
 
     /// Acknowledges for the element that is asked for or, where none is
@@ -173,7 +177,7 @@ impl Worker {
         }
         self.dirty.push(connection);
         self.keep_alives += acknowledged;
-        if acknowledged == 0 {
+        if acknowledged == 0 && self.model.is_alone() {
             let pe = pe.unwrap_or_default();
             let what = format_args!("{handle}: a keep-alive for {pe}, which is not here");
             self.model.faults.add(Fault::KeepAlive, what);

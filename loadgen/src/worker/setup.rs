@@ -1,5 +1,6 @@
 //! How a client thread is started, and what it does in each phase.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -9,19 +10,25 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
-use mio::{Interest, Poll, Token, Waker};
+use mio::{Interest, Poll, Waker};
+use rserpool_codec::LengthForm;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use super::{Command, Counters, Failure, Legacy, News, TIMER, WAKER, Worker};
+use super::{
+    ASSOCIATIONS, Command, Counters, Disruption, Failover, Failure, Legacy, News, TIMER, WAKER,
+    Worker,
+};
+use crate::associations::Associations;
 use crate::clock::{Clock, Timer};
-use crate::connection::Connection;
+use crate::connection::{Connection, SCRATCH_BYTES};
 use crate::draw::{Purpose, draw};
-use crate::model::Model;
+use crate::model::{Model, Rules};
 use crate::pacer::Pacer;
-use crate::plan::{Pace, Plan};
+use crate::plan::{Compat, Plan};
 use crate::population::Population;
 use crate::recorder::Recorder;
-use crate::stage::{Audit, Burst, BurstKind, Phase, Stage, Steady, SteadyConfig};
+use crate::stage::{Audit, Burst, BurstKind, Crowd, Phase, Stage, Steady, SteadyConfig};
+use crate::workload::Workload;
 
 /// Unanswered requests of one connection in a burst.
 const BURST_IN_FLIGHT: usize = 32;
@@ -31,7 +38,10 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) plan: Arc<Plan>,
+    /// Where the registrars are, in the order in which they are tried.
     pub(crate) addresses: Arc<[SocketAddr]>,
+    /// The first address of each target.
+    pub(crate) firsts: Arc<[usize]>,
     pub(crate) clock: Clock,
     /// Which client thread this is.
     pub(crate) thread: u32,
@@ -78,12 +88,12 @@ pub(crate) fn spawn(
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let counters = Arc::new(Counters::default());
     let (commands, receiver) = mpsc::channel();
-    let link = Link { counters: Arc::clone(&counters), commands: receiver, news: news.clone() };
+    let coordinator =
+        Coordinator { counters: Arc::clone(&counters), commands: receiver, news: news.clone() };
     let name = format!("client-{}", setup.thread);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
-        match Worker::new(setup, population, poll, link) {
+        match Worker::new(setup, population, poll, coordinator) {
             Ok(mut worker) => {
-                worker.tell(News::Ready(Phase::Connect));
                 if let Err(failure) = worker.run() {
                     worker.hand_over();
                     worker.tell(News::Failed(failure));
@@ -101,15 +111,20 @@ pub(crate) fn spawn(
 }
 
 /// A client thread's ends of what connects it to the coordinator.
-pub(super) struct Link {
+pub(super) struct Coordinator {
     pub(super) counters: Arc<Counters>,
     pub(super) commands: Receiver<Command>,
     pub(super) news: Sender<News>,
 }
 
 impl Worker {
-    fn new(setup: Setup, population: Population, poll: Poll, link: Link) -> Result<Self, Failure> {
-        let host = |error: io::Error| Failure::Host(error.to_string());
+    fn new(
+        setup: Setup,
+        population: Population,
+        poll: Poll,
+        coordinator: Coordinator,
+    ) -> Result<Self, Failure> {
+        let host = |error: io::Error| Failure::host(&error);
         if setup.plan.pin {
             pin(setup.thread).map_err(host)?;
         }
@@ -117,34 +132,65 @@ impl Worker {
         let descriptor = timer.as_raw_fd();
         let mut source = SourceFd(&descriptor);
         poll.registry().register(&mut source, TIMER, Interest::READABLE).map_err(host)?;
-        let mut connections = Vec::new();
-        for index in 0..setup.element_connections + setup.user_connections {
-            let opened = Connection::open(&setup.addresses, setup.plan.answer_timeout);
-            let mut connection = opened.map_err(|error| Failure::Connect(error.to_string()))?;
-            connection.register(poll.registry(), Token(index)).map_err(host)?;
-            connections.push(connection);
+        let associations = Associations::new(setup.plan.transport).map_err(host)?;
+        if let Some(associations) = &associations {
+            let descriptor = associations.descriptor();
+            let mut source = SourceFd(&descriptor);
+            poll.registry()
+                .register(&mut source, ASSOCIATIONS, Interest::READABLE)
+                .map_err(host)?;
         }
+        let form = match setup.plan.compat {
+            Compat::Rfc => LengthForm::Rfc,
+            Compat::Rsplib => LengthForm::Padded,
+        };
+        let count = setup.element_connections + setup.user_connections;
+        let connections = (0..count).map(|index| {
+            let first = setup.firsts[index % setup.firsts.len()];
+            Connection::new(first, setup.plan.answer_timeout, form)
+        });
+        let rules = Rules { rotation: !setup.shares_pools(), alone: !setup.plan.is_group() };
         Ok(Self {
-            setup,
-            poll,
-            timer,
-            connections,
+            connections: connections.collect(),
+            associations,
+            more: false,
+            happened: Vec::new(),
+            to_connect: (0..count).collect(),
+            connecting: 0,
+            turn: 0,
             dirty: Vec::new(),
             unread: Vec::new(),
-            model: Model::new(population),
+            scratch: vec![0; SCRATCH_BYTES].into(),
+            model: Model::new(population, rules),
             stage: Stage::Idle,
             phase: Phase::Connect,
             phase_began: Duration::ZERO,
             pending: Vec::new(),
             free: Vec::new(),
+            rescue: VecDeque::new(),
             recorder: Recorder::new(),
             patrolled: Duration::ZERO,
             keep_alives: 0,
             unsent: 0,
+            failover: Failover::default(),
+            disruption: Disruption::default(),
             answered: Vec::new(),
             known: Vec::new(),
-            link,
+            setup,
+            poll,
+            timer,
+            coordinator,
         })
+    }
+
+    /// Begins the phase that was entered.
+    pub(super) fn begin_phase(&mut self) {
+        match self.phase {
+            Phase::Audit => self.failover.acknowledged = self.model.acknowledged(),
+            Phase::Deregister | Phase::Empty => self.model.settle_group(),
+            Phase::Connect | Phase::Register | Phase::Steady => {}
+        }
+        self.stage = self.setup.stage(self.phase, &self.model);
     }
 }
 
@@ -162,9 +208,20 @@ fn pin(thread: u32) -> io::Result<()> {
 }
 
 impl Setup {
+    /// Whether each pool is resolved over all associations of pool users, not
+    /// over one.
+    pub(super) fn shares_pools(&self) -> bool {
+        self.plan.workload == Workload::HugePool
+    }
+
+    /// Unanswered registrations at most, where they go as fast as they can.
+    pub(super) const fn element_window(&self) -> usize {
+        self.element_connections * BURST_IN_FLIGHT
+    }
+
     /// The stage of a phase.
     pub(super) fn stage(&self, phase: Phase, model: &Model) -> Stage {
-        let elements = self.element_connections * BURST_IN_FLIGHT;
+        let elements = self.element_window();
         let users = self.user_connections * BURST_IN_FLIGHT;
         match phase {
             Phase::Connect => Stage::Idle,
@@ -181,16 +238,18 @@ impl Setup {
         let plan = &self.plan;
         let (thread, threads) = (u64::from(self.thread), u64::from(plan.threads));
         let share = |count: u64, period| Pacer::new(count, period).share(thread, threads);
-        let pace = match plan.pace {
-            Pace::Open => Pace::Open,
-            Pace::Closed(window) => {
-                let (each, rest) = (window / plan.threads, window % plan.threads);
-                Pace::Closed(each + u32::from(self.thread < rest))
-            }
-        };
+        let third = plan.duration / 3;
+        let crowd = (plan.workload == Workload::FlashCrowd).then(|| Crowd {
+            from: third,
+            until: 2 * third,
+            resolutions: share(u64::from(plan.rate) * (Workload::CROWD - 1), SECOND),
+        });
         SteadyConfig {
             duration: plan.duration,
-            pace,
+            pace: plan.pace,
+            users: self.user_connections,
+            shares_pools: self.shares_pools(),
+            crowd,
             items: plan.items.clone(),
             resolutions: share(u64::from(plan.rate), SECOND),
             reregistrations: share(u64::from(plan.elements), plan.reregistration_interval),

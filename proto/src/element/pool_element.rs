@@ -25,6 +25,12 @@ pub struct Config {
     pub life_unit: LifeUnit,
     /// T4-reregistration, if it is to be shorter than what the life allows.
     pub reregistration_interval: Option<Duration>,
+    /// A [load](PoolElement::report_load) that differs by less than this from
+    /// the registered one waits for the next re-registration. `u32::MAX` is
+    /// 100 %.
+    pub load_change_min: u32,
+    /// Time from one registration to the next because of a load.
+    pub load_interval_min: Duration,
 }
 
 impl Default for Config {
@@ -33,6 +39,8 @@ impl Default for Config {
             life: RegistrationLife::For(Duration::from_secs(120)),
             life_unit: LifeUnit::Seconds,
             reregistration_interval: None,
+            load_change_min: u32::MAX / 20,
+            load_interval_min: Duration::from_millis(500),
         }
     }
 }
@@ -61,7 +69,8 @@ pub enum Progress<'m> {
     /// It is registered, again or for the first time.
     Registered,
     /// The registrar refuses it. It is not tried again by itself: change what
-    /// the causes name (RFC 5352, 3.1).
+    /// the causes name (RFC 5352, 3.1). If it was registered, it still is, with
+    /// the policy of before.
     Rejected(Option<Causes<'m>>),
     /// It is deregistered.
     Deregistered,
@@ -86,7 +95,14 @@ pub struct PoolElement {
     pe: PeId,
     service: Service,
     policy: Policy,
+    /// The policy of the last registration asked for, and when.
+    asked_policy: Policy,
+    asked_at: Timestamp,
+    /// The policy the registrar confirmed last.
+    confirmed: Option<Policy>,
     home: RegistrarId,
+    /// It was asked to register, and not to deregister since.
+    wanted: bool,
     /// The registrar confirmed it.
     registered: bool,
     /// What is unanswered.
@@ -117,7 +133,11 @@ impl PoolElement {
             pe,
             service,
             policy,
+            asked_policy: policy,
+            asked_at: Timestamp::ZERO,
+            confirmed: None,
             home: RegistrarId::new(0),
+            wanted: false,
             registered: false,
             asked: None,
             again: false,
@@ -155,6 +175,18 @@ impl PoolElement {
         self.registered
     }
 
+    /// Whether an answer of the registrar is awaited.
+    #[must_use]
+    pub const fn is_asking(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Has another policy, or other parameters of it, from the next
+    /// registration on.
+    pub const fn reconfigure(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// Registers at once: with a new conversation after the last was
     /// [over](PoolElement::disconnected), with a [new home](Progress::NewHome),
     /// or when what was [rejected](Progress::Rejected) has been mended.
@@ -176,10 +208,13 @@ impl PoolElement {
         };
         let handle = PoolHandle::new(&self.handle);
         let asked = conversation.register(now, self.token, handle, &element);
+        self.wanted = true;
         self.next = None;
         match asked {
             Ok(()) => {
                 self.asked = Some(Request::Registration);
+                self.asked_policy = self.policy;
+                self.asked_at = now;
                 self.again = false;
             }
             Err(Full::InFlight) => self.next = Some(now.after(RETRY)),
@@ -217,6 +252,40 @@ impl PoolElement {
         Ok(())
     }
 
+    /// Tells the element's load, for a policy that has one: `u32::MAX` is
+    /// 100 %. It is registered at once if it differs enough from what is
+    /// registered and the last registration is not too recent
+    /// ([`Config::load_change_min`], [`Config::load_interval_min`]); else, and
+    /// without a conversation, later.
+    ///
+    /// # Errors
+    /// The request was not made. If there was no room, it is made later.
+    pub fn report_load(
+        &mut self,
+        now: Timestamp,
+        conversation: Option<&mut Conversation>,
+        load: u32,
+    ) -> Result<(), Full> {
+        let Some(policy) = with_load(self.policy, load) else { return Ok(()) };
+        self.policy = policy;
+        let matters = load_of(self.asked_policy).is_none_or(|registered| {
+            let extreme = load == 0 || load == u32::MAX;
+            let least = if extreme { 1 } else { self.config.load_change_min };
+            registered.abs_diff(load) >= least
+        });
+        let Some(conversation) = conversation.filter(|_| matters && self.registered) else {
+            return Ok(());
+        };
+        let earliest = self.asked_at.after(self.config.load_interval_min);
+        match self.asked {
+            Some(Request::Registration) => self.again = true,
+            None if earliest <= now => return self.register(now, conversation),
+            None => self.next = Some(self.next.map_or(earliest, |next| next.min(earliest))),
+            Some(Request::Deregistration | Request::Resolution) => {}
+        }
+        Ok(())
+    }
+
     /// Deregisters (RFC 5352, 3.2).
     ///
     /// # Errors
@@ -229,6 +298,8 @@ impl PoolElement {
         let handle = PoolHandle::new(&self.handle);
         conversation.deregister(now, self.token, handle, self.pe)?;
         self.asked = Some(Request::Deregistration);
+        self.wanted = false;
+        self.again = false;
         self.next = None;
         Ok(())
     }
@@ -258,6 +329,11 @@ impl PoolElement {
                     return None;
                 }
                 self.registered = false;
+                if !self.wanted {
+                    // An earlier one was taken for the answer to the
+                    // deregistration; this is the answer.
+                    return None;
+                }
                 // If there is no room, it is made later.
                 let _ = self.register(now, conversation);
                 Some(Progress::Expired)
@@ -269,6 +345,7 @@ impl PoolElement {
             | Event::Deregistered { .. }
             | Event::Expired { .. }
             | Event::Resolved { .. }
+            | Event::PoolChanged { .. }
             | Event::KeepAlive { .. }
             | Event::Announce { .. }
             | Event::Error { .. }
@@ -292,10 +369,21 @@ impl PoolElement {
             return None;
         }
         self.asked = None;
+        if rejected {
+            // What was registered before stays so, and is to be renewed.
+            if self.registered
+                && let Some(confirmed) = self.confirmed
+                && self.policy == self.asked_policy
+            {
+                self.policy = confirmed;
+            }
+        } else {
+            self.confirmed = Some(self.asked_policy);
+        }
         if self.again {
             // If there is no room, it is made later.
             let _ = self.register(now, conversation);
-        } else if !rejected {
+        } else if self.registered {
             self.next = Some(now.after(self.config.reregistration_interval()));
         }
         Some(if rejected { Progress::Rejected(causes) } else { Progress::Registered })
@@ -350,4 +438,53 @@ impl PoolElement {
         }
         Ok(())
     }
+}
+
+/// The load a policy's parameters tell, if it has one.
+const fn load_of(policy: Policy) -> Option<u32> {
+    match policy {
+        Policy::LeastUsed { load }
+        | Policy::LeastUsedDegradation { load, .. }
+        | Policy::PriorityLeastUsed { load, .. }
+        | Policy::RandomizedLeastUsed { load }
+        | Policy::RandomizedPriorityLeastUsed { load, .. }
+        | Policy::RandomizedLeastUsedDegradation { load, .. }
+        | Policy::PriorityLeastUsedDegradation { load, .. }
+        | Policy::RandomizedPriorityLeastUsedDegradation { load, .. }
+        | Policy::LeastUsedDpf { load, .. }
+        | Policy::LeastUsedDegradationDpf { load, .. }
+        | Policy::PriorityLeastUsedDpf { load, .. }
+        | Policy::PriorityLeastUsedDegradationDpf { load, .. } => Some(load),
+        Policy::RoundRobin
+        | Policy::WeightedRoundRobin { .. }
+        | Policy::Random
+        | Policy::WeightedRandom { .. }
+        | Policy::Priority { .. }
+        | Policy::WeightedRandomDpf { .. } => None,
+    }
+}
+
+/// The same policy with another load, if it has one.
+const fn with_load(mut policy: Policy, new: u32) -> Option<Policy> {
+    match &mut policy {
+        Policy::LeastUsed { load }
+        | Policy::LeastUsedDegradation { load, .. }
+        | Policy::PriorityLeastUsed { load, .. }
+        | Policy::RandomizedLeastUsed { load }
+        | Policy::RandomizedPriorityLeastUsed { load, .. }
+        | Policy::RandomizedLeastUsedDegradation { load, .. }
+        | Policy::PriorityLeastUsedDegradation { load, .. }
+        | Policy::RandomizedPriorityLeastUsedDegradation { load, .. }
+        | Policy::LeastUsedDpf { load, .. }
+        | Policy::LeastUsedDegradationDpf { load, .. }
+        | Policy::PriorityLeastUsedDpf { load, .. }
+        | Policy::PriorityLeastUsedDegradationDpf { load, .. } => *load = new,
+        Policy::RoundRobin
+        | Policy::WeightedRoundRobin { .. }
+        | Policy::Random
+        | Policy::WeightedRandom { .. }
+        | Policy::Priority { .. }
+        | Policy::WeightedRandomDpf { .. } => return None,
+    }
+    Some(policy)
 }

@@ -120,7 +120,11 @@ impl Conversation {
     }
 
     /// Resolves a pool handle (RFC 5352, 3.3). `items` is the option 0x803f:
-    /// the most pool elements to answer with.
+    /// the most pool elements to answer with. With `subscribe` the registrar is
+    /// asked to tell of changes for as long as the association lasts (2.2.5);
+    /// a resolution without ends that. What it tells while a resolution of the
+    /// same pool is unanswered is taken for the answer, and the answer for a
+    /// change: either is what the pool is.
     ///
     /// # Errors
     /// The request was not made.
@@ -216,14 +220,15 @@ impl Conversation {
                     Match::None => Event::Unexpected(Unexpected::Response),
                 }
             }
-            Message::HandleResolutionResponse { handle, policy, elements, error, .. } => match self
-                .resolutions
-                .answer(handle, NO_PE)
-            {
-                Match::Waiting(token) => Event::Resolved { token, handle, policy, elements, error },
-                Match::Overdue(token) => late(Request::Resolution, token),
-                Match::None => Event::Unexpected(Unexpected::Response),
-            },
+            Message::HandleResolutionResponse { handle, subscribed, policy, elements, error } => {
+                match self.resolutions.answer(handle, NO_PE) {
+                    Match::Waiting(token) => {
+                        Event::Resolved { token, handle, subscribed, policy, elements, error }
+                    }
+                    Match::Overdue(token) => late(Request::Resolution, token),
+                    Match::None => Event::PoolChanged { handle, policy, elements, error },
+                }
+            }
             Message::KeepAlive { registrar, take_home, handle, pe } => {
                 Event::KeepAlive { handle, pe, registrar, take_home }
             }

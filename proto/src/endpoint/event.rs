@@ -21,8 +21,18 @@ pub enum Event<'m> {
     /// The registration life of this element was over (RFC 5352, 3.2).
     Expired { handle: PoolHandle<'m>, pe: PeId },
     /// The answer to a handle resolution; negative if there is an `error`.
+    /// `subscribed`: [`Event::PoolChanged`] follows whenever the pool changes.
     Resolved {
         token: u64,
+        handle: PoolHandle<'m>,
+        subscribed: bool,
+        policy: Option<Policy>,
+        elements: Elements<'m>,
+        error: Option<Causes<'m>>,
+    },
+    /// A pool that was subscribed to changed (RFC 5352, 2.2.6). With an
+    /// `error` it is gone, and the subscription with it.
+    PoolChanged {
         handle: PoolHandle<'m>,
         policy: Option<Policy>,
         elements: Elements<'m>,

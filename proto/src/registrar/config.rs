@@ -2,10 +2,9 @@
 
 use core::time::Duration;
 
-use rserpool_codec::LengthForm;
-use rserpool_engine::{ShardId, ShardMap};
+use rserpool_engine::{ShardId, ShardMap, TransportKind};
 
-use crate::LifeUnit;
+use super::Dialect;
 
 /// What a shard is told at its start. All shards of one registrar have the
 /// same but for `shard` and the seed.
@@ -22,14 +21,11 @@ pub struct Config {
     pub items_default: u32,
     /// Most pool elements of an answer, whatever the option asks for.
     pub items_max: u32,
-    /// How lengths are written; both are read.
-    pub length_form: LengthForm,
-    /// The unit of the registration life on the wire.
-    pub life_unit: LifeUnit,
-    /// Whether a pool element whose registration life is over is told so by
-    /// an unsolicited deregistration response (RFC 5352, 3.2). An rsplib pool
-    /// element drops its association on one.
-    pub expiry_notice: bool,
+    /// How peers over SCTP are spoken with. Records of pool elements have
+    /// their registration life in its unit.
+    pub sctp: Dialect,
+    /// How peers over TCP are spoken with.
+    pub tcp: Dialect,
     /// Whose service may be at a loopback address.
     pub loopback: Loopback,
     /// How long an element that enough pool users reported has to answer the
@@ -59,9 +55,8 @@ impl Default for Config {
             map: ShardMap::new(1, 0),
             items_default: 3,
             items_max: 128,
-            length_form: LengthForm::Rfc,
-            life_unit: LifeUnit::Seconds,
-            expiry_notice: true,
+            sctp: Dialect { keep_alive_names_element: true, ..Dialect::RFC },
+            tcp: Dialect { keep_alive_names_element: true, ..Dialect::RFC },
             loopback: Loopback::Local,
             report_grace: Duration::from_secs(1),
             associations_max: 1 << 20,
@@ -69,6 +64,21 @@ impl Default for Config {
             pending_max: 1024,
             output_bytes_max: 1 << 20,
             mesh_bytes_max: 4 << 20,
+        }
+    }
+}
+
+impl Config {
+    /// How peers over this transport are spoken with.
+    #[must_use]
+    pub const fn dialect(&self, transport: TransportKind) -> Dialect {
+        match transport {
+            TransportKind::Sctp => self.sctp,
+            TransportKind::Tcp
+            | TransportKind::Dccp
+            | TransportKind::Udp
+            | TransportKind::UdpLite
+            | TransportKind::Opaque => self.tcp,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) const REGISTRATION: u8 = 0x01;
 const DEREGISTRATION: u8 = 0x02;
+pub(super) const DEREGISTRATION_RESPONSE: u8 = 0x04;
 const HANDLE_RESOLUTION: u8 = 0x05;
 const KEEP_ALIVE_ACK: u8 = 0x08;
 const UNREACHABLE: u8 = 0x09;

@@ -13,6 +13,8 @@ const KIND_ANSWER: u8 = 3;
 const KIND_PUSH: u8 = 4;
 const KIND_RELEASED: u8 = 5;
 const KIND_CLOSED: u8 = 6;
+const KIND_ORDERS: u8 = 7;
+const KIND_NEWS: u8 = 8;
 
 /// Kind, flag, two bytes of nothing, length of the rest, association, ticket.
 const HEADER_BYTES: usize = 20;
@@ -43,6 +45,10 @@ pub(super) enum Item<'a> {
     Released { association: AssociationId },
     /// To a pool's shard: the association is gone.
     Closed { association: AssociationId },
+    /// To a pool's shard: what the registrar group wants done.
+    Orders { orders: &'a [u8] },
+    /// To the shard of the registrar group: what it is to hear.
+    News { news: &'a [u8] },
 }
 
 /// Appends a message of an association for the pool's shard. With a ticket it
@@ -93,6 +99,20 @@ pub(super) fn emit_released(out: &mut Vec<u8>, association: AssociationId) {
 /// Appends that the association is gone.
 pub(super) fn emit_closed(out: &mut Vec<u8>, association: AssociationId) {
     let mark = begin(out, KIND_CLOSED, association, 0);
+    finish(out, &mark, false);
+}
+
+/// Appends what the registrar group wants done.
+pub(super) fn emit_orders(out: &mut Vec<u8>, orders: &[u8]) {
+    let mark = begin(out, KIND_ORDERS, AssociationId(0), 0);
+    out.extend_from_slice(orders);
+    finish(out, &mark, false);
+}
+
+/// Appends what the registrar group is to hear.
+pub(super) fn emit_news(out: &mut Vec<u8>, news: &[u8]) {
+    let mark = begin(out, KIND_NEWS, AssociationId(0), 0);
+    out.extend_from_slice(news);
     finish(out, &mark, false);
 }
 
@@ -160,6 +180,8 @@ impl<'a> Iterator for Items<'a> {
             KIND_PUSH => Item::Push { association, bytes },
             KIND_RELEASED => Item::Released { association },
             KIND_CLOSED => Item::Closed { association },
+            KIND_ORDERS => Item::Orders { orders: bytes },
+            KIND_NEWS => Item::News { news: bytes },
             _ => return None,
         };
         self.0 = rest;
@@ -276,6 +298,8 @@ mod tests {
         finish_push(&mut batch, &mark);
         emit_released(&mut batch, ID);
         emit_closed(&mut batch, ID);
+        emit_orders(&mut batch, b"orders");
+        emit_news(&mut batch, b"news");
         let items: Vec<_> = Items::new(&batch).collect();
         let association = ID;
         assert_eq!(
@@ -293,6 +317,8 @@ mod tests {
                 Item::Push { association, bytes: b"push" },
                 Item::Released { association },
                 Item::Closed { association },
+                Item::Orders { orders: b"orders" },
+                Item::News { news: b"news" },
             ]
         );
     }

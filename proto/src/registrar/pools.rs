@@ -5,17 +5,26 @@
 //! [`Pools::registered`] or [`Pools::remove`]: that is where peers hear of it,
 //! and so a Handle Update leaves before the response does.
 
+use core::net::SocketAddr;
+use std::collections::VecDeque;
+
 use rserpool_codec::asap::{Message, peek_element};
 use rserpool_codec::{Cause, CauseCode, Causes, DecodeError, Fault, Reply, parameter};
 use rserpool_engine::{
     AssociationId, Due, ElementKey, Handlespace, PeId, PoolHandle, Reported, Resolution, Timestamp,
 };
 
+use super::graves::Graves;
+use super::journal::Journal;
 use super::suspects::{Suspects, Verdict};
-use super::{Config, Peer, Stats, kind};
+use super::{Config, Dialect, Peer, Stats, association, kind};
 
+mod jobs;
 mod registration;
+mod replica;
 mod resolution;
+
+pub(super) use jobs::Job;
 
 /// Where a message comes from.
 #[derive(Debug)]
@@ -43,8 +52,20 @@ pub(super) struct Event {
     /// The element's association, if it has one here. The message, if one was
     /// written, is for it.
     pub(super) association: Option<AssociationId>,
+    /// The message is for an element that has no association here: it is to be
+    /// called at this address.
+    pub(super) call: Option<SocketAddr>,
     /// The association has one element less.
     pub(super) removed: bool,
+}
+
+/// Why an element is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Departure {
+    /// It deregistered, or its registration life is over.
+    Left,
+    /// It is not heard from any more.
+    Lost,
 }
 
 /// The pools that live on this shard.
@@ -53,6 +74,15 @@ pub(super) struct Pools {
     space: Handlespace,
     resolution: Resolution,
     suspects: Suspects,
+    graves: Graves,
+    /// What the registrar group is to hear.
+    pub(super) journal: Journal,
+    jobs: VecDeque<Job>,
+    /// Elements of others that were suggested to this registrar and are asked
+    /// to move to it, and those of them that are to be asked yet.
+    courted: VecDeque<ElementKey>,
+    uncalled: Vec<ElementKey>,
+    keys: Vec<ElementKey>,
     record: Vec<u8>,
     /// The parameter a cause carries.
     data: Vec<u8>,
@@ -62,6 +92,8 @@ pub(super) struct Pools {
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     pub(super) config: &'a Config,
+    /// How the one who asked, or is to be told, is spoken with.
+    pub(super) dialect: Dialect,
     pub(super) stats: &'a mut Stats,
     pub(super) now: Timestamp,
 }
@@ -72,6 +104,12 @@ impl Pools {
             space: Handlespace::new(config.engine.clone()),
             resolution: Resolution::default(),
             suspects: Suspects::default(),
+            graves: Graves::default(),
+            journal: Journal::default(),
+            jobs: VecDeque::new(),
+            courted: VecDeque::new(),
+            uncalled: Vec::new(),
+            keys: Vec::new(),
             record: Vec::new(),
             data: Vec::new(),
         }
@@ -97,7 +135,9 @@ impl Pools {
             }
         };
         let effect = self.act(turn, origin, &message, out);
-        if let Some(causes) = unrecognized.causes() {
+        if turn.dialect.reports
+            && let Some(causes) = unrecognized.causes()
+        {
             emit_error(turn, causes, out);
         }
         effect
@@ -121,10 +161,7 @@ impl Pools {
                 self.resolve(turn, origin, handle, items, out);
                 Effect::default()
             }
-            Message::KeepAliveAck { handle, pe } => {
-                self.keep_alive_acked(turn, origin, handle, pe);
-                Effect::default()
-            }
+            Message::KeepAliveAck { handle, pe } => self.keep_alive_acked(turn, origin, handle, pe),
             Message::Unreachable { handle, pe } => {
                 self.report(turn, origin, handle, pe);
                 Effect::default()
@@ -166,7 +203,7 @@ impl Pools {
         match registered {
             Some(key) if owner == Some(origin.association) => {
                 turn.stats.deregistrations += 1;
-                effect.released = self.remove(key);
+                effect.released = self.remove(turn, key, Departure::Left);
             }
             Some(_) => {
                 turn.stats.reject(CauseCode::SecurityConsiderations);
@@ -187,18 +224,36 @@ impl Pools {
         origin: &Origin,
         handle: PoolHandle<'_>,
         pe: PeId,
-    ) {
-        let key = self.space.find(handle, pe).filter(|&key| {
-            let element = self.space.get(key);
-            element.and_then(|element| element.association()) == Some(origin.association)
+    ) -> Effect {
+        let mut effect = Effect::default();
+        let key = self.space.find(handle, pe);
+        let owner = key.and_then(|key| self.space.get(key)?.association());
+        let key = key.filter(|&key| match owner {
+            Some(owner) => owner == origin.association,
+            // It was taken over, and called.
+            None => self.call_address(key) == Some(origin.peer.address),
         });
-        let Some(key) = key else {
+        let own = key.filter(|&key| {
+            let home = self.space.get(key).map(|element| element.home());
+            owner.is_some()
+                || home == Some(turn.config.engine.registrar)
+                || self.courted.contains(&key)
+        });
+        let Some(key) = own else {
             turn.stats.keep_alive_acks_foreign += 1;
-            return;
+            return effect;
         };
         turn.stats.keep_alive_acks += 1;
+        if owner.is_none() {
+            self.answered_call(turn, key);
+            if origin.may_add && association::shard_of(origin.association) == turn.config.shard {
+                self.space.attach(key, origin.association);
+                effect.added = true;
+            }
+        }
         self.space.keep_alive_acked(turn.now, key);
         self.suspects.forget(key);
+        effect
     }
 
     /// RFC 5352, 3.5: a keep-alive at once, and a count of the reports. Which
@@ -208,6 +263,13 @@ impl Pools {
             turn.stats.reports_ignored += 1;
             return;
         };
+        let home = self.space.get(key).map(|element| element.home());
+        if self.journal.on && home != Some(turn.config.engine.registrar) {
+            // It is for its home to find out. To remove it here would only make
+            // this registrar differ from the others.
+            turn.stats.reports_ignored += 1;
+            return;
+        }
         self.space.probe(turn.now, key);
         match self.suspects.report(turn.now, key, origin.association) {
             Verdict::Ignore => turn.stats.reports_ignored += 1,
@@ -222,6 +284,9 @@ impl Pools {
 
     /// When [`Pools::poll_due`] has something to do.
     pub(super) fn next_deadline(&self, config: &Config) -> Option<Timestamp> {
+        if !self.uncalled.is_empty() {
+            return Some(Timestamp::ZERO);
+        }
         let condemned = self.suspects.next_deadline(config.report_grace);
         match (self.space.next_deadline(), condemned) {
             (Some(engine), Some(condemned)) => Some(engine.min(condemned)),
@@ -234,60 +299,89 @@ impl Pools {
     pub(super) fn poll_due(&mut self, turn: &mut Turn<'_>, out: &mut Vec<u8>) -> Option<Event> {
         if let Some(key) = self.suspects.poll_due(turn.now, turn.config.report_grace) {
             turn.stats.reported_away += 1;
-            return Some(Event { association: self.remove(key), removed: true });
+            let association = self.remove(turn, key, Departure::Lost);
+            return Some(Event { association, call: None, removed: true });
+        }
+        if let Some(key) = self.uncalled.pop() {
+            return Some(self.call(turn, key, out));
         }
         match self.space.poll_due(turn.now)? {
             Due::KeepAlive(key) => {
                 let element = self.space.get(key)?;
                 let association = element.association();
-                if association.is_some() {
-                    turn.stats.keep_alives += 1;
-                    let message = Message::KeepAlive {
-                        registrar: turn.config.engine.registrar,
-                        take_home: false,
-                        handle: element.handle(),
-                        pe: Some(element.pe()),
-                    };
-                    emit(turn, &message, out);
+                if association.is_none() {
+                    return Some(self.call(turn, key, out));
                 }
-                Some(Event { association, removed: false })
+                turn.stats.keep_alives += 1;
+                let message = Message::KeepAlive {
+                    registrar: turn.config.engine.registrar,
+                    take_home: false,
+                    handle: element.handle(),
+                    pe: turn.dialect.keep_alive_names_element.then(|| element.pe()),
+                };
+                emit(turn, &message, out);
+                Some(Event { association, call: None, removed: false })
             }
             Due::Silent(key) => {
                 turn.stats.silent += 1;
-                Some(Event { association: self.remove(key), removed: true })
+                let association = self.remove(turn, key, Departure::Lost);
+                Some(Event { association, call: None, removed: true })
             }
             Due::Expired(key) => {
                 turn.stats.expired += 1;
                 let element = self.space.get(key)?;
-                if turn.config.expiry_notice && element.association().is_some() {
+                // Its association's shard knows whether it wants to be told.
+                if element.association().is_some() {
                     let (handle, pe) = (element.handle(), element.pe());
                     let message = Message::DeregistrationResponse { handle, pe, error: None };
                     emit(turn, &message, out);
                 }
-                Some(Event { association: self.remove(key), removed: true })
+                let association = self.remove(turn, key, Departure::Left);
+                Some(Event { association, call: None, removed: true })
             }
         }
+    }
+
+    /// Asks an own element that has no association here whether it is there, and
+    /// to take this registrar as its home.
+    fn call(&mut self, turn: &mut Turn<'_>, key: ElementKey, out: &mut Vec<u8>) -> Event {
+        let call = self.call_address(key);
+        if call.is_some() {
+            turn.stats.keep_alives += 1;
+            if let Some(element) = self.space.get(key) {
+                self.emit_call(turn, &element, out);
+            }
+        } else {
+            self.space.keep_alive_acked(turn.now, key);
+        }
+        Event { association: None, call, removed: false }
     }
 
     /// Removes up to `batch` elements of an association that is gone. Returns
     /// how many; fewer than `batch`: all are gone.
     pub(super) fn orphan(
         &mut self,
-        stats: &mut Stats,
+        turn: &mut Turn<'_>,
         association: AssociationId,
         batch: usize,
     ) -> usize {
         for count in 0..batch {
             let Some(key) = self.space.first_of_association(association) else { return count };
-            self.remove(key);
-            stats.orphaned += 1;
+            self.remove(turn, key, Departure::Lost);
+            turn.stats.orphaned += 1;
         }
         batch
     }
 
     /// Removes an element. Returns the association that registered it.
-    fn remove(&mut self, key: ElementKey) -> Option<AssociationId> {
+    fn remove(
+        &mut self,
+        turn: &Turn<'_>,
+        key: ElementKey,
+        departure: Departure,
+    ) -> Option<AssociationId> {
         let association = self.space.get(key)?.association();
+        self.tell_removal(turn, key, departure == Departure::Left);
         self.suspects.forget(key);
         self.space.remove(key);
         association
@@ -316,7 +410,7 @@ fn refuse(turn: &mut Turn<'_>, bytes: &[u8], error: &DecodeError<'_>, out: &mut 
     {
         let error = Some(causes);
         let message = Message::RegistrationResponse { handle, pe, rejected: true, error };
-        if message.emit(out, turn.config.length_form).is_ok() {
+        if message.emit(out, turn.dialect.length_form).is_ok() {
             turn.stats.reject(CauseCode::InvalidValues);
             return;
         }
@@ -326,14 +420,14 @@ fn refuse(turn: &mut Turn<'_>, bytes: &[u8], error: &DecodeError<'_>, out: &mut 
 
 fn emit_error(turn: &mut Turn<'_>, causes: Causes<'_>, out: &mut Vec<u8>) {
     turn.stats.errors_sent += 1;
-    let sent = Message::Error { causes }.emit(out, turn.config.length_form);
+    let sent = Message::Error { causes }.emit(out, turn.dialect.length_form);
     debug_assert!(sent.is_ok(), "causes are short enough for an error message");
 }
 
 /// Appends a message. One that is too long to be written, which takes a pool
 /// handle of almost 64 KiB, is replaced by an ASAP error.
 fn emit(turn: &mut Turn<'_>, message: &Message<'_>, out: &mut Vec<u8>) {
-    if message.emit(out, turn.config.length_form).is_err() {
+    if message.emit(out, turn.dialect.length_form).is_err() {
         emit_error(turn, Causes::list(&[Cause::new(CauseCode::InvalidValues, &[])]), out);
     }
 }

@@ -1,6 +1,8 @@
 //! The shard's calls: from messages to the pools, and from there to outputs.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+
+use core::net::SocketAddr;
 
 use rserpool_codec::asap::peek_handle;
 use rserpool_engine::{AssociationId, Handlespace, ShardId, Timestamp};
@@ -10,8 +12,10 @@ use super::buffers::Buffers;
 use super::mesh::{self, Outbox};
 use super::pools::{Effect, Origin, Pools, Turn};
 use super::{Config, Stats, kind};
+use crate::enrp::{self, Group};
 
 mod exchange;
+mod group;
 
 /// An association with more bytes queued toward it than this is not read
 /// from, even if [`Config::output_bytes_max`] allows more.
@@ -43,6 +47,12 @@ pub enum Output {
     Mesh(ShardId),
     /// [`Shard::wants_more`] was false for this association and is true again.
     Resume(AssociationId),
+    /// Open this association, to [`Shard::peer`], and send over it what
+    /// [`Shard::take_send`] has, or [`Shard::close`] it. A pool element whose
+    /// registrar died is called that way.
+    Connect(AssociationId),
+    /// What is to be done for the registrar group.
+    Group(enrp::Output),
 }
 
 /// One shard of a registrar.
@@ -63,6 +73,12 @@ pub struct Shard {
     answer_bytes: u32,
     /// A message on its way.
     scratch: Vec<u8>,
+    /// Associations this registrar opened, by the other end's address.
+    called: BTreeMap<SocketAddr, AssociationId>,
+    /// The registrar group, on the first shard of a registrar that joined one.
+    group: Option<Box<Group>>,
+    /// News and orders on their way.
+    parcel: Vec<u8>,
 }
 
 impl Shard {
@@ -80,6 +96,9 @@ impl Shard {
             parked: Vec::new(),
             answer_bytes: 256,
             scratch: Vec::new(),
+            called: BTreeMap::new(),
+            group: None,
+            parcel: Vec::new(),
             config,
         }
     }
@@ -124,8 +143,9 @@ impl Shard {
 
     /// The association is gone: the peer closed it, or it failed. Its pool
     /// elements are removed.
-    pub fn close(&mut self, _now: Timestamp, id: AssociationId) {
-        self.forget(id);
+    pub fn close(&mut self, now: Timestamp, id: AssociationId) {
+        self.forget(now, id);
+        self.post(now);
     }
 
     /// Whether this association may be read from. If not, keep what was read
@@ -159,9 +179,10 @@ impl Shard {
     /// Ask [`Shard::wants_more`] before each.
     pub fn receive(&mut self, now: Timestamp, id: AssociationId, message: &[u8]) {
         match self.route(message) {
-            Some(to) if to != self.config.shard => self.hand_over(id, to, message),
+            Some(to) if to != self.config.shard => self.hand_over(now, id, to, message),
             Some(_) | None => self.receive_here(now, id, message),
         }
+        self.post(now);
     }
 
     /// The shard of a message's pool. `None`: it is for no pool, or cannot be
@@ -188,7 +209,8 @@ impl Shard {
         };
         let Association { answers, output, .. } = association;
         let Self { config, stats, pools, buffers, .. } = self;
-        let mut turn = Turn { config, stats, now };
+        let dialect = config.dialect(origin.peer.transport);
+        let mut turn = Turn { config, dialect, stats, now };
         let mut write = |out: &mut Vec<u8>| pools.receive(&mut turn, &origin, message, out);
         let effect = if answers.is_empty() {
             if output.capacity() == 0 {
@@ -204,17 +226,21 @@ impl Shard {
         };
         association.elements += u32::from(effect.added);
         self.release(effect);
-        self.announce(id);
+        self.announce(now, id);
     }
 
-    /// Sends a message that answers nothing.
-    fn push(&mut self, id: AssociationId, bytes: &[u8]) {
+    /// Sends a message that answers nothing, if the peer wants such a one.
+    fn push(&mut self, now: Timestamp, id: AssociationId, bytes: &[u8]) {
         let Some(association) = self.associations.get_mut(id) else { return };
+        let dialect = self.config.dialect(association.peer.transport);
+        if !dialect.expiry_notice && bytes.first() == Some(&kind::DEREGISTRATION_RESPONSE) {
+            return;
+        }
         if association.output.capacity() == 0 {
             association.output = self.buffers.take();
         }
         association.output.extend_from_slice(bytes);
-        self.announce(id);
+        self.announce(now, id);
     }
 
     /// An element of an association is gone or another's: its shard hears it.
@@ -237,12 +263,12 @@ impl Shard {
 
     /// Tells the host of new output, or ends an association that does not
     /// take it.
-    fn announce(&mut self, id: AssociationId) {
+    fn announce(&mut self, now: Timestamp, id: AssociationId) {
         let Some(association) = self.associations.get_mut(id) else { return };
         let queued = association.output.len() + association.answers.held();
         if queued > self.config.output_bytes_max {
             self.stats.slow_readers += 1;
-            self.shut(id, CloseReason::SlowReader);
+            self.shut(now, id, CloseReason::SlowReader);
         } else if !association.announced && !association.output.is_empty() {
             association.announced = true;
             self.outputs.push_back(Output::Send(id));
@@ -250,14 +276,17 @@ impl Shard {
     }
 
     /// Ends an association on the registrar's part.
-    fn shut(&mut self, id: AssociationId, reason: CloseReason) {
-        self.forget(id);
+    fn shut(&mut self, now: Timestamp, id: AssociationId, reason: CloseReason) {
+        self.forget(now, id);
         self.outputs.push_back(Output::Close(id, reason));
     }
 
-    fn forget(&mut self, id: AssociationId) {
+    fn forget(&mut self, now: Timestamp, id: AssociationId) {
         let Some(mut association) = self.associations.close(id) else { return };
         self.stats.closed += 1;
+        if self.called.get(&association.peer.address) == Some(&id) {
+            self.called.remove(&association.peer.address);
+        }
         association.answers.abandon(&mut self.buffers);
         self.buffers.put(association.output);
         if association.owners != 0 {
@@ -267,12 +296,14 @@ impl Shard {
                 }
             }
         }
-        self.orphan(id);
+        self.orphan(now, id);
     }
 
     /// Removes the elements of an association that is gone.
-    fn orphan(&mut self, id: AssociationId) {
-        if self.pools.orphan(&mut self.stats, id, ORPHANS_AT_ONCE) == ORPHANS_AT_ONCE {
+    fn orphan(&mut self, now: Timestamp, id: AssociationId) {
+        let Self { config, stats, pools, .. } = self;
+        let mut turn = Turn { dialect: config.sctp, config, stats, now };
+        if pools.orphan(&mut turn, id, ORPHANS_AT_ONCE) == ORPHANS_AT_ONCE {
             self.leaving.push_back(id);
         }
     }
@@ -281,10 +312,14 @@ impl Shard {
     /// already if it has some left.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Timestamp> {
-        if self.leaving.is_empty() {
-            self.pools.next_deadline(&self.config)
-        } else {
-            Some(Timestamp::ZERO)
+        if !self.leaving.is_empty() || self.pools.has_jobs() {
+            return Some(Timestamp::ZERO);
+        }
+        let pools = self.pools.next_deadline(&self.config);
+        let group = self.group.as_ref().map(|group| group.next_timeout());
+        match (pools, group) {
+            (Some(pools), Some(group)) => Some(pools.min(group)),
+            (pools, group) => pools.or(group),
         }
     }
 
@@ -295,7 +330,9 @@ impl Shard {
         while let Some(&id) = self.leaving.front()
             && left > 0
         {
-            let gone = self.pools.orphan(&mut self.stats, id, left);
+            let Self { config, stats, pools, .. } = self;
+            let mut turn = Turn { dialect: config.sctp, config, stats, now };
+            let gone = pools.orphan(&mut turn, id, left);
             if gone < left {
                 self.leaving.pop_front();
             }
@@ -304,22 +341,25 @@ impl Shard {
         while left > 0 && self.poll_due(now) {
             left -= 1;
         }
+        self.run_group(now, budget.max(1));
         self.next_timeout().is_some_and(|next| next <= now)
     }
 
     fn poll_due(&mut self, now: Timestamp) -> bool {
         self.scratch.clear();
         let Self { config, stats, pools, scratch, .. } = self;
-        let mut turn = Turn { config, stats, now };
+        let mut turn = Turn { dialect: config.sctp, config, stats, now };
         let Some(event) = pools.poll_due(&mut turn, scratch) else { return false };
-        if let Some(id) = event.association {
+        if let Some(address) = event.call {
+            self.call(now, address);
+        } else if let Some(id) = event.association {
             let shard = association::shard_of(id);
             let message = core::mem::take(&mut self.scratch);
             if shard == self.config.shard {
                 if event.removed {
                     self.released(id);
                 }
-                self.push(id, &message);
+                self.push(now, id, &message);
             } else {
                 self.write_mesh(shard, |out| {
                     let mark = mesh::begin_push(out, id);
@@ -339,11 +379,16 @@ impl Shard {
     /// at most once until its bytes are taken.
     pub fn poll_output(&mut self) -> Option<Output> {
         loop {
-            let output = self.outputs.pop_front()?;
+            let Some(output) = self.outputs.pop_front() else {
+                let group = self.group.as_mut()?;
+                return group.poll_output().map(Output::Group);
+            };
             let stands = match output {
-                Output::Send(id) | Output::Resume(id) => self.associations.get(id).is_some(),
+                Output::Send(id) | Output::Resume(id) | Output::Connect(id) => {
+                    self.associations.get(id).is_some()
+                }
                 Output::Mesh(shard) => self.outbox.has(shard),
-                Output::Close(..) => true,
+                Output::Close(..) | Output::Group(_) => true,
             };
             if stands {
                 return Some(output);
@@ -366,6 +411,9 @@ impl Shard {
     /// capacity is used again.
     pub fn take_mesh(&mut self, to: ShardId, into: &mut Vec<u8>) {
         self.outbox.take(to, into);
+        if let Some(group) = self.group.as_mut().filter(|_| !self.outbox.is_congested()) {
+            group.resume();
+        }
         if self.parked.is_empty() || self.outbox.is_congested() {
             return;
         }

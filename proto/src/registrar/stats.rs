@@ -42,6 +42,22 @@ pub struct Stats {
     pub orphaned: u64,
     /// Pool elements removed because enough pool users reported them.
     pub reported_away: u64,
+    /// Elements of other registrars registered or replaced here.
+    pub replicated: u64,
+    /// Those that could not be: too many, or not of the pool's kind.
+    pub replicas_refused: u64,
+    /// What peers said of elements that are another's by a greater claim.
+    pub stale_updates: u64,
+    /// Elements taken over from other registrars.
+    pub taken_over: u64,
+    /// Those of them that answered since.
+    pub confirmed: u64,
+    /// Elements removed because their home does not know them.
+    pub swept: u64,
+    /// Associations opened to elements that were taken over.
+    pub called: u64,
+    /// Parts of handle tables written for other registrars.
+    pub pages: u64,
     /// Unreachability reports that counted.
     pub reports: u64,
     /// Unreachability reports that did not count: repeated, or of a pool

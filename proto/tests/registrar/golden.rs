@@ -16,7 +16,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The answer to each message, in one form.
 fn answers(form: LengthForm, messages: &[Message<'_>]) -> Vec<String> {
-    let mut registrar = Registrar::with(1, |config| config.length_form = form);
+    let mut registrar = Registrar::with(1, |config| config.tcp.length_form = form);
     let id = registrar.open(0);
     let answer = |message| {
         registrar.send(id, message);
@@ -68,7 +68,7 @@ fn an_unknown_message_is_reported_in_either_form() {
         (LengthForm::Rfc, "0e00001100 0c000d 00020009 7f000005 aa000000"),
         (LengthForm::Padded, "0e00001400 0c0010 00020009 7f000005 aa000000"),
     ] {
-        let mut registrar = Registrar::with(1, |config| config.length_form = form);
+        let mut registrar = Registrar::with(1, |config| config.tcp.length_form = form);
         let id = registrar.open(0);
         registrar.say_bytes(id, &[0x7f, 0, 0, 5, 0xaa, 0, 0, 0]);
         assert_eq!(hex(&registrar.take(id)), expected.replace(' ', ""), "{form:?}");

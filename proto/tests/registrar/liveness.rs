@@ -121,7 +121,7 @@ fn keep_alives_do_not_prolong_the_life() {
 
 #[test]
 fn the_notice_of_an_expiry_can_be_left_out() {
-    let mut registrar = Registrar::with(1, |config| config.expiry_notice = false);
+    let mut registrar = Registrar::with(1, |config| config.tcp.expiry_notice = false);
     let id = registrar.open(0);
     let element = Element { life: 3, ..element(1) };
     registrar.ask(id, &Message::Registration { handle: pool("a"), element });
@@ -132,7 +132,7 @@ fn the_notice_of_an_expiry_can_be_left_out() {
 #[test]
 fn the_life_may_be_in_milliseconds() {
     let mut registrar =
-        Registrar::with(1, |config| config.life_unit = rserpool_proto::LifeUnit::Milliseconds);
+        Registrar::with(1, |config| config.tcp.life_unit = rserpool_proto::LifeUnit::Milliseconds);
     let id = registrar.open(0);
     let element = Element { life: 3_000, ..element(1) };
     registrar.ask(id, &Message::Registration { handle: pool("a"), element });

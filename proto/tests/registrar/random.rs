@@ -201,7 +201,7 @@ proptest! {
     #[test]
     fn every_request_gets_one_answer_in_order(steps in prop::collection::vec(step(), 1..80)) {
         let mut registrar = Registrar::with(2, |config| {
-            config.expiry_notice = false;
+            config.tcp.expiry_notice = false;
             config.elements_per_association_max = ELEMENTS_MAX;
         });
         let mut model = Model::default();

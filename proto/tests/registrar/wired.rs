@@ -130,6 +130,7 @@ impl Registrar {
                         self.mesh.entry((number, to.0)).or_default().push_back(batch);
                     }
                     Output::Resume(id) => self.resumed.push(id),
+                    Output::Connect(_) | Output::Group(_) => {}
                 }
             }
         }

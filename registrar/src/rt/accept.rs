@@ -9,6 +9,8 @@ use std::time::Instant;
 
 use glommio::net::{TcpListener, TcpStream};
 use glommio::{GlommioError, timer};
+use rserpool_engine::TransportKind;
+use rserpool_proto::registrar::Peer;
 
 use super::connection::{Connection, serve};
 use super::host::Host;
@@ -53,7 +55,8 @@ pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
 fn admit(host: &Rc<Host>, stream: TcpStream, logged: &Cell<Option<Instant>>) {
     // It may be gone already.
     let (Ok(peer), Ok(())) = (stream.peer_addr(), stream.set_nodelay(true)) else { return };
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let peer = Peer { address, transport: TransportKind::Tcp };
     let Ok(admitted) = host.with_shard(|shard, now| shard.accept(now, peer)) else { return };
     // Closes what made room, before the new one gets its place. A panic is
     // logged; the connection's own turns show whether it can be served.
@@ -63,7 +66,9 @@ fn admit(host: &Rc<Host>, stream: TcpStream, logged: &Cell<Option<Instant>>) {
         host.add(&connection);
         glommio::spawn_local(serve(Rc::clone(host), connection, stream)).detach();
     } else {
-        log_sometimes(logged, || log::warn!("no room for more connections, tcp://{peer} refused"));
+        log_sometimes(logged, || {
+            log::warn!("no room for more connections, tcp://{address} refused");
+        });
     }
 }
 

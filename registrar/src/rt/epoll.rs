@@ -7,6 +7,7 @@
 //! its answers at once; then the batches of other shards, then what is due.
 //! Every part of a cycle is bounded.
 
+mod carriers;
 mod connections;
 mod poller;
 mod stop;
@@ -24,16 +25,19 @@ use std::sync::atomic::AtomicU32;
 use std::thread;
 use std::time::Instant;
 
-use rserpool_engine::{ShardId, Timestamp};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rserpool_engine::{ShardId, Timestamp, TransportKind};
+use rserpool_proto::registrar::Peer;
 
 use super::accept::{is_of_one_connection, log_sometimes};
+use super::cpu::pin;
 use super::executor::ShardPlan;
 use super::host::{Panicked, message};
 use super::mesh::{Control, Inbox};
+use crate::sctp::Endpoint;
 use crate::shard::Shard;
 use crate::stats::ShardStats;
 use crate::turn::{Completion, LinkId, Submission};
+use carriers::Carriers;
 use connections::{Connections, Moved};
 use poller::{Poller, Ready};
 use stop::Stop;
@@ -53,14 +57,15 @@ const RETRY: Duration = Duration::from_millis(1);
 pub(super) type ShardThread = thread::JoinHandle<ShardStats>;
 
 /// Starts a shard's thread.
-pub(super) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
+pub(super) fn spawn(mut plan: ShardPlan) -> Result<ShardThread, String> {
+    let endpoints = core::mem::take(&mut plan.endpoints);
     let run = move || -> ShardStats {
         let ShardPlan { ready, ended, cpu, .. } = &plan;
         // Told when this thread is at its end, however it comes to it.
         let _ended = ended;
         pin(*cpu, plan.number);
         let ready = ready.clone();
-        match Reactor::new(&plan) {
+        match Reactor::new(&plan, endpoints) {
             Ok(mut reactor) => {
                 // Nobody waits for it any more if the start was given up.
                 let _given_up = ready.send(());
@@ -79,15 +84,6 @@ pub(super) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Keeps this thread on its CPU. Where that is refused it runs anywhere.
-fn pin(cpu: usize, shard: ShardId) {
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    if let Err(error) = sched_setaffinity(None, &set) {
-        log::warn!("shard {}: cannot be kept on CPU {cpu}: {error}", shard.0);
-    }
-}
-
 struct Listener {
     socket: TcpListener,
     /// Accepting failed; again from here on.
@@ -103,6 +99,7 @@ struct Reactor {
     poller: Poller,
     listeners: Vec<Listener>,
     connections: Connections,
+    carriers: Carriers,
     scratch: Box<[u8]>,
     submissions: Vec<Submission>,
     /// Written buffers and failures that the shard has not heard of.
@@ -119,7 +116,7 @@ struct Reactor {
 }
 
 impl Reactor {
-    fn new(plan: &ShardPlan) -> io::Result<Self> {
+    fn new(plan: &ShardPlan, endpoints: Vec<Endpoint>) -> io::Result<Self> {
         let poller = Poller::new()?;
         let mut listeners = Vec::new();
         for (number, listener) in plan.listeners.iter().enumerate() {
@@ -135,6 +132,7 @@ impl Reactor {
             number: plan.number,
             shard: Shard::new(plan.shard.clone()),
             inboxes: plan.inboxes.clone(),
+            carriers: Carriers::open(endpoints, &poller)?,
             poller,
             listeners,
             connections: Connections::default(),
@@ -174,6 +172,7 @@ impl Reactor {
             match self.poller.ready(at) {
                 Ready::Listener(number) => self.accept(number),
                 Ready::Inbox => self.inbox().map_or((), |inbox| inbox.hush()),
+                Ready::Carrier(number) => self.carriers.ready(number),
                 Ready::Connection { slot, readable, writable } => {
                     self.serve(slot, readable, writable);
                 }
@@ -185,6 +184,8 @@ impl Reactor {
             // A panic is logged; the next turn is due when something happens.
             let _logged = self.turn(None);
         }
+        // After all that may have something to send.
+        self.work_carriers();
         self.send_batches();
         self.connections.end_lingering(Instant::now());
         Ok(())
@@ -203,8 +204,12 @@ impl Reactor {
         });
         let again = self.listeners.iter().filter_map(|listener| listener.again).min().map(until);
         let lingering = self.connections.lingers_until().map(|at| until(at).max(RETRY));
+        let carriers = self
+            .carriers
+            .due_at(now)
+            .map(|at| if at > now { until(at).max(RETRY) } else { Duration::ZERO });
         let retry = (self.retry || self.stop.is_begun()).then_some(RETRY);
-        [deadline, again, lingering, retry].into_iter().flatten().min()
+        [deadline, again, lingering, carriers, retry].into_iter().flatten().min()
     }
 
     fn now(&self) -> Timestamp {
@@ -249,12 +254,21 @@ impl Reactor {
         let turned = self.guarded(|reactor| {
             reactor.more = reactor.shard.turn(now, completion, &mut submissions);
         });
+        self.carry_out(submissions);
+        turned
+    }
+
+    fn carry_out(&mut self, mut submissions: Vec<Submission>) {
+        let at = self.instant(self.now());
         for submission in submissions.drain(..) {
+            let Some(submission) = self.carriers.submit(at, submission) else { continue };
             match submission {
                 Submission::Mesh(to) => self.mesh_due.push(to),
                 Submission::Send(link, bytes) => {
                     self.connections.send(&self.poller, link, bytes, &mut self.moved);
                 }
+                // The shard was told that nothing can be called.
+                Submission::Connect(..) => {}
                 Submission::Pause(link) => self.connections.pause(&self.poller, link),
                 Submission::Resume(link) => self.connections.resume(&self.poller, link),
                 Submission::Close(link, reason) => {
@@ -263,7 +277,6 @@ impl Reactor {
             }
         }
         self.submissions = submissions;
-        turned
     }
 
     /// Keeps a panic from the thread, which would end with all connections.
@@ -312,14 +325,15 @@ impl Reactor {
         let (Ok(()), Ok(())) = (stream.set_nonblocking(true), stream.set_nodelay(true)) else {
             return;
         };
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let peer = Peer { address, transport: TransportKind::Tcp };
         let now = self.now();
         let Ok(admitted) = self.guarded(|reactor| reactor.shard.accept(now, peer)) else { return };
         // Closes what made room, before the new one gets its place.
         let _logged = self.turn(None);
         let Some(link) = admitted else {
             return log_sometimes(&self.logged, || {
-                log::warn!("no room for more connections, tcp://{peer} refused");
+                log::warn!("no room for more connections, tcp://{address} refused");
             });
         };
         if let Err(error) = self.connections.add(&self.poller, link, stream) {
@@ -369,6 +383,8 @@ impl Reactor {
             match control {
                 // Nobody waits for the answer any more if it cannot be sent.
                 Control::Stats(answer) => drop(answer.send(self.stats())),
+                // A panic is logged, and nobody gets an answer.
+                Control::Look(look) => drop(self.guarded(|reactor| look(&reactor.shard))),
                 Control::Stop => self.begin_stop(),
             }
         }

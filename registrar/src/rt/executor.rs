@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 use core::time::Duration;
+use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,10 +14,15 @@ use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, timer};
 use rserpool_engine::ShardId;
 use socket2::Socket;
 
+use super::cpu::pin;
 use super::host::Host;
 use super::mesh::{Control, Inbox};
+use super::readable::Readable;
+use super::sctp::Sctp;
 use super::watchdog::Heart;
-use super::{accept, descriptor, timer as deadlines};
+use super::{accept, descriptor, sctp, timer as deadlines};
+use crate::carrier::Carrier;
+use crate::sctp::Endpoint;
 use crate::shard::{Config, Shard};
 use crate::stats::ShardStats;
 use crate::turn::Completion;
@@ -41,6 +47,7 @@ pub(crate) struct ShardPlan {
     pub(crate) cpu: usize,
     pub(crate) shard: Config,
     pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) endpoints: Vec<Endpoint>,
     /// Of all shards, in order.
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     pub(crate) heart: Arc<Heart>,
@@ -84,10 +91,15 @@ impl ShardThread {
 
 /// Starts an executor.
 pub(super) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
-    LocalExecutorBuilder::new(Placement::Fixed(plan.cpu))
+    // Placement::Fixed panics where the system does not tell which package a
+    // CPU belongs to, as in User Mode Linux.
+    LocalExecutorBuilder::new(Placement::Unbound)
         .name("rserpool-shard")
         .io_memory(IO_MEMORY)
-        .spawn(move || run(plan))
+        .spawn(move || {
+            pin(plan.cpu, plan.number);
+            run(plan)
+        })
         .map(ShardThread)
         .map_err(|error| error.to_string())
 }
@@ -95,9 +107,25 @@ pub(super) fn spawn(plan: ShardPlan) -> Result<ShardThread, String> {
 async fn run(plan: ShardPlan) -> ShardStats {
     END_NOTICE.set(Some(plan.ended));
     let shard = Shard::new(plan.shard);
-    let host = Rc::new(Host::new(plan.number, shard, plan.inboxes, plan.epoch));
+    let (carriers, readables) = match open(plan.endpoints) {
+        Ok(opened) => opened,
+        Err(error) => {
+            // Without having said that it is ready.
+            log::error!("shard {}: SCTP: {error}", plan.number.0);
+            plan.heart.stop();
+            return ShardStats::default();
+        }
+    };
+    let host = Host::new(plan.number, shard, plan.inboxes, carriers.clone(), plan.epoch);
+    let host = Rc::new(host);
     let mut sockets = Vec::new();
     let mut tasks = Vec::new();
+    for (carrier, readable) in carriers.into_iter().zip(readables) {
+        let watch = sctp::watch(Rc::clone(&host), Rc::clone(&carrier), readable);
+        tasks.push(glommio::spawn_local(watch).detach());
+        let work = sctp::work(Rc::clone(&host), carrier);
+        tasks.push(glommio::spawn_local(work).detach());
+    }
     for listener in plan.listeners {
         // A second descriptor of the same socket, to shut it down with.
         match listener.try_clone() {
@@ -130,6 +158,16 @@ async fn run(plan: ShardPlan) -> ShardStats {
     host.stats()
 }
 
+/// The links of this shard's SCTP endpoints, and what waits for their packets.
+fn open(endpoints: Vec<Endpoint>) -> io::Result<(Vec<Rc<Sctp>>, Vec<Readable>)> {
+    let open = |endpoint: Endpoint| {
+        let (sctp, readable) = Sctp::new(Carrier::new(endpoint.open(Instant::now())?))?;
+        Ok((Rc::new(sctp), readable))
+    };
+    let opened = endpoints.into_iter().map(open).collect::<io::Result<Vec<_>>>()?;
+    Ok(opened.into_iter().unzip())
+}
+
 /// Accepts no more, answers what came, closes all connections.
 async fn stop(host: &Rc<Host>, sockets: &[Socket], undrained: &AtomicU32) {
     let deadline = Instant::now() + DRAIN;
@@ -147,6 +185,7 @@ async fn stop(host: &Rc<Host>, sockets: &[Socket], undrained: &AtomicU32) {
     if host.serving() > 0 {
         let _logged = host.with_shard(Shard::abandon);
         let _logged = host.turn([]);
+        host.abort_associations();
     }
     // Others may still need this shard's answers.
     undrained.fetch_sub(1, Ordering::AcqRel);
@@ -162,6 +201,9 @@ async fn stop(host: &Rc<Host>, sockets: &[Socket], undrained: &AtomicU32) {
     host.over.set(true);
     host.postman.ring();
     host.clock.ring();
+    for carrier in &host.carriers {
+        carrier.wake();
+    }
     if let Some(inbox) = host.inbox() {
         inbox.wake();
     }
@@ -178,6 +220,8 @@ async fn receive(host: Rc<Host>, event: BufferedFile) {
             match control {
                 // Nobody waits for the answer any more if it cannot be sent.
                 Control::Stats(answer) => drop(answer.send(host.stats())),
+                // A panic is logged, and nobody gets an answer.
+                Control::Look(look) => drop(host.with_shard(|shard, _| look(shard))),
                 Control::Stop => host.stop.ring(),
             }
         }

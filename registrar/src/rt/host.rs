@@ -3,6 +3,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::panic::AssertUnwindSafe;
+use core::time::Duration;
 use std::any::Any;
 use std::panic::catch_unwind;
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use super::bell::Bell;
 use super::connection::Connection;
 use super::mesh::Inbox;
 use super::pace::Pace;
+use super::sctp::Sctp;
 use crate::shard::Shard;
 use crate::stats::ShardStats;
 use crate::turn::{Completion, LinkId, Submission};
@@ -33,6 +35,8 @@ pub(super) struct Host {
     pub(super) inboxes: Vec<Arc<Inbox>>,
     pub(super) scratch: RefCell<Box<[u8]>>,
     pub(super) pace: Pace<Connection>,
+    /// The links that carry SCTP associations.
+    pub(super) carriers: Vec<Rc<Sctp>>,
     /// For the task that sends batches to other shards.
     pub(super) postman: Bell,
     /// For the task that waits for deadlines.
@@ -60,6 +64,7 @@ impl Host {
         number: ShardId,
         shard: Shard,
         inboxes: Vec<Arc<Inbox>>,
+        carriers: Vec<Rc<Sctp>>,
         epoch: Instant,
     ) -> Self {
         Self {
@@ -67,6 +72,7 @@ impl Host {
             inboxes,
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             pace: Pace::new(),
+            carriers,
             postman: Bell::default(),
             clock: Bell::default(),
             wakes_at: Cell::new(Timestamp::MAX),
@@ -107,15 +113,39 @@ impl Host {
             let more = shard.turn(now, completions, &mut submissions);
             let next = if more { Some(now) } else { shard.next_timeout() };
             drop(shard);
-            for submission in submissions.drain(..) {
-                self.submit(submission);
-            }
-            self.submissions.replace(submissions);
-            if let Some(next) = next.filter(|&next| next < self.wakes_at.get()) {
-                self.wakes_at.set(next);
-                self.clock.ring();
-            }
+            self.carry_out(now, submissions, next);
         })
+    }
+
+    /// A turn of the shard with what a link of SCTP associations told.
+    pub(super) fn turn_carrier(&self, sctp: &Sctp) -> Result<(), Panicked> {
+        self.guarded(|| {
+            let now = self.now();
+            let mut submissions = self.submissions.take();
+            let mut shard = self.shard.borrow_mut();
+            let mut carrier = sctp.carrier.borrow_mut();
+            let turned = carrier.turn(now, self.instant(now), &mut shard, &mut submissions);
+            let next = if turned.more { Some(now) } else { shard.next_timeout() };
+            drop((shard, carrier));
+            self.carry_out(now, submissions, next);
+        })
+    }
+
+    /// Carries out what a turn submitted; the next one is due at `next`.
+    fn carry_out(&self, now: Timestamp, mut submissions: Vec<Submission>, next: Option<Timestamp>) {
+        for submission in submissions.drain(..) {
+            self.submit(now, submission);
+        }
+        self.submissions.replace(submissions);
+        if let Some(next) = next.filter(|&next| next < self.wakes_at.get()) {
+            self.wakes_at.set(next);
+            self.clock.ring();
+        }
+    }
+
+    /// The moment a time of the shard is.
+    fn instant(&self, now: Timestamp) -> Instant {
+        self.epoch + Duration::from_micros(now.as_micros())
     }
 
     /// Runs something on the shard. A turn has to follow.
@@ -136,11 +166,22 @@ impl Host {
         })
     }
 
-    fn submit(&self, submission: Submission) {
+    fn submit(&self, now: Timestamp, submission: Submission) {
+        let mut left = Some(submission);
+        for sctp in &self.carriers {
+            let Some(submission) = left.take() else { return };
+            left = sctp.carrier.borrow_mut().submit(self.instant(now), submission);
+            if left.is_none() && !sctp.working.get() {
+                sctp.bell.ring();
+            }
+        }
+        let Some(submission) = left else { return };
         match submission {
             Submission::Send(id, bytes) => {
                 self.with_connection(id, |connection| connection.write(bytes));
             }
+            // The shard was told that nothing can be called.
+            Submission::Connect(..) => {}
             Submission::Pause(id) => self.with_connection(id, Connection::pause),
             Submission::Resume(id) => self.with_connection(id, Connection::resume),
             Submission::Close(id, reason) => {
@@ -191,9 +232,23 @@ impl Host {
         }
     }
 
-    /// Connections whose tasks run.
-    pub(super) const fn serving(&self) -> usize {
-        self.serving.get()
+    /// Connections whose tasks run, and associations.
+    pub(super) fn serving(&self) -> usize {
+        let associations = self.carriers.iter().map(|sctp| sctp.carrier.borrow().associations());
+        self.serving.get() + associations.sum::<usize>()
+    }
+
+    /// Ends all associations that are left.
+    pub(super) fn abort_associations(&self) {
+        let at = self.instant(self.now());
+        for sctp in &self.carriers {
+            // A panic is logged, and an error comes again with the next poll.
+            let _logged = self.guarded(|| {
+                let mut carrier = sctp.carrier.borrow_mut();
+                carrier.abort_all(at);
+                carrier.flush(at)
+            });
+        }
     }
 
     /// The shards there are batches for.

@@ -16,6 +16,7 @@ use rserpool_engine::ShardId;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::descriptor;
+use crate::shard::Shard;
 use crate::stats::ShardStats;
 
 /// Batches under way from one shard to another. A full queue leaves the bytes
@@ -33,9 +34,13 @@ struct Lane {
     empty: ArrayQueue<Vec<u8>>,
 }
 
+/// Something to do with what a shard holds, quickly.
+pub(crate) type Look = Box<dyn FnOnce(&Shard) + Send>;
+
 /// What a registrar tells one of its shards.
-#[derive(Debug)]
 pub(crate) enum Control {
+    /// Let this look at the shard. A panic in it is that of a turn.
+    Look(Look),
     /// Say what you hold and have counted.
     Stats(mpsc::Sender<ShardStats>),
     /// Stop.
@@ -43,7 +48,6 @@ pub(crate) enum Control {
 }
 
 /// What the other shards and the registrar send to one shard.
-#[derive(Debug)]
 pub(crate) struct Inbox {
     lanes: Vec<CachePadded<Lane>>,
     control: Mutex<Vec<Control>>,

@@ -7,7 +7,11 @@ use rserpool_engine::{AssociationId, Timestamp};
 use rserpool_proto::registrar;
 
 use super::{LINKS_A_TURN, MESSAGES_A_TURN, Shard};
+use crate::link::Framing;
 use crate::turn::{CloseReason, LinkId, Submission};
+
+/// The length before a message that came whole and has to wait.
+const LENGTH_BYTES: usize = size_of::<u32>();
 
 /// Why feeding ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,33 +32,56 @@ struct Fed {
     stop: Stop,
 }
 
+/// What `bytes` begin with.
+enum Next<'a> {
+    /// A message, after this many other bytes.
+    Message(usize, &'a [u8]),
+    Incomplete,
+    Malformed,
+}
+
+fn next(framing: Framing, bytes: &[u8]) -> Next<'_> {
+    match framing {
+        Framing::Stream => match frame(bytes) {
+            Frame::Incomplete => Next::Incomplete,
+            Frame::Malformed => Next::Malformed,
+            Frame::Whole(length) => Next::Message(0, bytes.get(..length).unwrap_or(bytes)),
+        },
+        Framing::Whole => {
+            let Some((length, rest)) = bytes.split_first_chunk() else { return Next::Incomplete };
+            let length = u32::from_be_bytes(*length) as usize;
+            Next::Message(LENGTH_BYTES, rest.get(..length).unwrap_or(rest))
+        }
+    }
+}
+
 /// Gives the whole messages at the start of `bytes` to the protocol.
 fn feed(
     protocol: &mut registrar::Shard,
     now: Timestamp,
     association: AssociationId,
+    framing: Framing,
     bytes: &[u8],
 ) -> Fed {
     let mut fed = Fed { bytes: 0, messages: 0, stop: Stop::Held };
     while protocol.wants_more(association) {
-        let rest = bytes.get(fed.bytes..).unwrap_or_default();
-        let message = match frame(rest) {
-            Frame::Incomplete => {
+        let (before, message) = match next(framing, bytes.get(fed.bytes..).unwrap_or_default()) {
+            Next::Incomplete => {
                 fed.stop = Stop::Incomplete;
                 break;
             }
-            Frame::Malformed => {
+            Next::Malformed => {
                 fed.stop = Stop::Malformed;
                 break;
             }
-            Frame::Whole(length) => rest.get(..length).unwrap_or(rest),
+            Next::Message(before, message) => (before, message),
         };
         if fed.messages == MESSAGES_A_TURN {
             fed.stop = Stop::Budget;
             break;
         }
         protocol.receive(now, association, message);
-        fed.bytes += message.len();
+        fed.bytes += before + message.len();
         fed.messages += 1;
     }
     fed
@@ -74,11 +101,40 @@ impl Shard {
                 self.feed_unfed(now, id);
             }
         } else {
-            let fed = feed(&mut self.protocol, now, link.association, bytes);
+            let fed = feed(&mut self.protocol, now, link.association, link.framing(), bytes);
             let rest = bytes.get(fed.bytes..).unwrap_or_default();
             link.unfed.extend_from_slice(rest);
             self.unfed_bytes += rest.len();
             self.settle(now, id, &fed);
+        }
+        while self.unfed_bytes > self.unfed_bytes_max && self.evict(now) {}
+    }
+
+    /// A message arrived whole. What its header says of its length is between
+    /// it and the protocol: other messages are not touched by a wrong one.
+    pub(super) fn received_whole(&mut self, now: Timestamp, id: LinkId, message: &[u8]) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.ending.is_some() {
+            return;
+        }
+        self.traffic.bytes_received += message.len() as u64;
+        // One message a user message (RFC 5352, 5): what follows it is nothing.
+        let message = match frame(message) {
+            Frame::Whole(length) => message.get(..length).unwrap_or(message),
+            Frame::Incomplete | Frame::Malformed => message,
+        };
+        let waits = link.held || link.ready || !link.unfed.is_empty();
+        if !waits && self.protocol.wants_more(link.association) {
+            self.protocol.receive(now, link.association, message);
+            self.settle(now, id, &Fed { bytes: 0, messages: 1, stop: Stop::Incomplete });
+            return;
+        }
+        let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        link.unfed.extend_from_slice(&length.to_be_bytes());
+        link.unfed.extend_from_slice(message);
+        self.unfed_bytes += LENGTH_BYTES + message.len();
+        if !waits {
+            self.settle(now, id, &Fed { bytes: 0, messages: 0, stop: Stop::Held });
         }
         while self.unfed_bytes > self.unfed_bytes_max && self.evict(now) {}
     }
@@ -106,7 +162,7 @@ impl Shard {
     fn feed_unfed(&mut self, now: Timestamp, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         let mut unfed = mem::take(&mut link.unfed);
-        let fed = feed(&mut self.protocol, now, link.association, &unfed);
+        let fed = feed(&mut self.protocol, now, link.association, link.framing(), &unfed);
         self.unfed_bytes -= fed.bytes;
         if fed.bytes < unfed.len() {
             unfed.drain(..fed.bytes);

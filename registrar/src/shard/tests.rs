@@ -36,6 +36,7 @@ impl Bench {
                 message_timeout: TIMEOUT,
                 unfed_bytes_max: 1 << 20,
                 connections: Arc::clone(&connections),
+                calls: false,
             };
             change(&mut config);
             Shard::new(config)
@@ -56,9 +57,13 @@ impl Bench {
     }
 
     fn accept(&mut self) -> Option<LinkId> {
+        self.accept_over(TransportKind::Tcp)
+    }
+
+    fn accept_over(&mut self, transport: TransportKind) -> Option<LinkId> {
         self.ports += 1;
-        let peer = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.ports);
-        self.shards[0].accept(self.now, peer)
+        let address = (Ipv4Addr::LOCALHOST, self.ports).into();
+        self.shards[0].accept(self.now, Peer { address, transport })
     }
 
     fn open(&mut self) -> LinkId {
@@ -308,7 +313,9 @@ fn who_reads_late_goes_on_where_it_stopped() {
             }
             Submission::Resume(_) => resumed = true,
             Submission::Pause(_) => resumed = false,
-            Submission::Close(..) | Submission::Mesh(_) => panic!("{submission:?}"),
+            Submission::Connect(..) | Submission::Close(..) | Submission::Mesh(_) => {
+                panic!("{submission:?}")
+            }
         }
         submissions.extend(bench.receive(id, b""));
     }

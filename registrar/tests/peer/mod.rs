@@ -78,8 +78,13 @@ fn element_id(pe: u32) -> Vec<u8> {
 /// A registration for a round robin pool: service at SCTP 10.0.0.1:7777, life
 /// 90 s.
 pub(crate) fn registration(handle: &[u8], pe: u32) -> Vec<u8> {
+    registration_with_life(handle, pe, 90)
+}
+
+/// The same with another life, in whatever unit the registrar expects.
+pub(crate) fn registration_with_life(handle: &[u8], pe: u32, life: u32) -> Vec<u8> {
     let transport = tlv(4, &[&[0x1e, 0x61, 0, 1], tlv(1, &[10, 0, 0, 1]).as_slice()].concat());
-    let fixed = [pe.to_be_bytes(), [0; 4], 90_u32.to_be_bytes()].concat();
+    let fixed = [pe.to_be_bytes(), [0; 4], life.to_be_bytes()].concat();
     let element = tlv(10, &[fixed, transport, tlv(8, &1_u32.to_be_bytes())].concat());
     message(1, &[tlv(9, handle), element].concat())
 }

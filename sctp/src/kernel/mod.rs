@@ -33,10 +33,10 @@ use crate::slots::Slots;
 use crate::sys::{Control, More, Received, receive_message, send_message, word};
 use crate::tuning::Tuning;
 
-pub use self::socket::is_available;
+pub use self::socket::{is_available, probe};
 
 /// Messages and notifications read from each socket in one call.
-const MESSAGES_MAX: usize = 512;
+const MESSAGES_MAX: usize = 64;
 /// Bytes read at once; a message that is longer comes in parts.
 const BUFFER: usize = 128 * 1024;
 const MSG_NOTIFICATION: i32 = 0x8000;

@@ -17,7 +17,15 @@ const RETRY: Duration = Duration::from_millis(100);
 /// Whether the kernel has SCTP, or loads it when asked.
 #[must_use]
 pub fn is_available() -> bool {
-    new_socket(Domain::IPV4).is_ok()
+    probe().is_ok()
+}
+
+/// The same, with what the kernel says.
+///
+/// # Errors
+/// Why it has none, or does not give it.
+pub fn probe() -> io::Result<()> {
+    new_socket(Domain::IPV4).map(drop)
 }
 
 fn new_socket(domain: Domain) -> io::Result<Socket> {

@@ -26,9 +26,9 @@ use crate::sys::{BATCH, Datagram, ReceiveBatch, send_batch};
 pub use self::sockets::{Bind, Pin, Sockets, bind};
 
 /// Datagrams read from each socket in one call.
-const DATAGRAMS_MAX: usize = 16 * BATCH;
+const DATAGRAMS_MAX: usize = 2 * BATCH;
 /// Associations whose timers are run in one call.
-const TIMERS_MAX: usize = 1024;
+const TIMERS_MAX: usize = 64;
 
 /// The user-space transport of one shard.
 #[derive(Debug)]

@@ -3,14 +3,17 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use rserpool_codec::asap::Message;
+use rserpool_codec::enrp::extension::identity_hash;
 use rserpool_codec::{Addresses, Cause, CauseCode, Causes, Element, Transport, parameter};
 use rserpool_engine::{
-    AssociationId, ChannelUse, Outcome, PoolHandle, RegisterError, Registered, Registration,
-    TransportKind,
+    AssociationId, ChannelUse, Outcome, PeId, PoolHandle, RegisterError, Registered, Registration,
+    RegistrationLife, TransportKind,
 };
 
 use super::super::Loopback;
+use super::super::journal::Change;
 use super::{Effect, Origin, Pools, Turn, emit};
+use crate::enrp::Standing;
 
 impl Pools {
     pub(super) fn register(
@@ -34,7 +37,7 @@ impl Pools {
                 let causes = [Cause::new(code, &self.data)];
                 let error = Some(Causes::list(&causes));
                 let message = Message::RegistrationResponse { handle, pe, rejected: true, error };
-                if message.emit(out, turn.config.length_form).is_err() {
+                if message.emit(out, turn.dialect.length_form).is_err() {
                     // The data made it too long.
                     let causes = [Cause::new(code, &[])];
                     let error = Some(Causes::list(&causes));
@@ -57,11 +60,11 @@ impl Pools {
     ) -> Result<Effect, CauseCode> {
         self.data.clear();
         if !may_be_at(&element.user_transport, turn.config.loopback, origin) {
-            let _ = element.user_transport.emit(&mut self.data, turn.config.length_form);
+            let _ = element.user_transport.emit(&mut self.data, turn.dialect.length_form);
             return Err(CauseCode::InvalidValues);
         }
-        let Some(life) = turn.config.life_unit.from_wire(element.life) else {
-            let _ = element.emit(&mut self.data, turn.config.length_form);
+        let Some(life) = turn.dialect.life_unit.from_wire(element.life) else {
+            let _ = element.emit(&mut self.data, turn.dialect.length_form);
             return Err(CauseCode::InvalidValues);
         };
         let registered = self.space.find(handle, element.pe);
@@ -70,7 +73,7 @@ impl Pools {
         if adds && !origin.may_add {
             return Err(CauseCode::LackOfResources);
         }
-        self.write_record(turn, origin, element)?;
+        self.write_record(turn, origin, element, life)?;
         let registration = Registration {
             handle,
             pe: element.pe,
@@ -83,13 +86,49 @@ impl Pools {
             record: &self.record,
         };
         match self.space.register(turn.now, &registration) {
-            Ok(registered) => Ok(self.registered(turn, registered, adds, previous)),
+            Ok(registered) => {
+                let unreachable = origin.peer.transport != TransportKind::Sctp;
+                self.claim(turn, registered, handle, element.pe, unreachable);
+                Ok(self.registered(turn, registered, adds, previous))
+            }
             Err(error) => Err(self.cause_of(turn, handle, element, error)),
         }
     }
 
-    /// What follows from an accepted registration. Peers hear of each, also
-    /// of one that changed nothing: they run a timer for its life.
+    /// This registrar is the home of an element that registered. Peers hear of
+    /// it; those of our own kind only if that changed something, for they let
+    /// the home watch over the registration life.
+    fn claim(
+        &mut self,
+        turn: &Turn<'_>,
+        registered: Registered,
+        handle: PoolHandle<'_>,
+        pe: PeId,
+        unreachable: bool,
+    ) {
+        if !self.journal.on {
+            return;
+        }
+        let key = registered.key;
+        let before = Standing::of_tag(self.space.tag(key));
+        let moved = registered.previous_home.is_some();
+        let standing = if registered.outcome == Outcome::Created {
+            let name = identity_hash(handle, pe);
+            let last = self.graves.find(turn.now, name).map_or(0, |grave| grave.term);
+            self.graves.exhume(name);
+            Standing { term: last, ..before }.heard(true)
+        } else {
+            before.heard(moved)
+        };
+        let standing = Standing { unreachable, ..standing };
+        self.space.set_tag(key, standing.tag());
+        let renewal = registered.outcome == Outcome::Renewed && standing == before;
+        let change = Change { deleted: false, renewal, claim: standing.claim(false) };
+        let own = self.space.checksum(turn.config.engine.registrar);
+        self.journal.update(own, change, handle, pe, &self.record);
+    }
+
+    /// What follows from an accepted registration.
     fn registered(
         &mut self,
         turn: &mut Turn<'_>,
@@ -111,18 +150,21 @@ impl Pools {
     }
 
     /// What the engine keeps with the element: the Pool Element parameter for
-    /// pool users, with this registrar as home, and behind it the ASAP
-    /// transport that peers get, if the association has one.
+    /// pool users, with this registrar as home and the life in the unit of
+    /// peers over SCTP, and behind it the ASAP transport that peers get, if the
+    /// association has one.
     fn write_record(
         &mut self,
         turn: &Turn<'_>,
         origin: &Origin,
         element: &Element<'_>,
+        life: RegistrationLife,
     ) -> Result<(), CauseCode> {
-        let form = turn.config.length_form;
+        let form = turn.config.sctp.length_form;
         let home = turn.config.engine.registrar;
         self.record.clear();
-        let kept = Element { home, asap_transport: None, ..*element };
+        let life = turn.config.sctp.life_unit.to_wire(life);
+        let kept = Element { home, life, asap_transport: None, ..*element };
         let mut written = kept.emit(&mut self.record, form);
         if origin.peer.transport == TransportKind::Sctp {
             let address = [origin.peer.address.ip()];
@@ -141,7 +183,7 @@ impl Pools {
         element: &Element<'_>,
         error: RegisterError,
     ) -> CauseCode {
-        let form = turn.config.length_form;
+        let form = turn.dialect.length_form;
         match error {
             RegisterError::InvalidHandle => {
                 self.handle_data(handle);

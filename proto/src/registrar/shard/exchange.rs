@@ -10,7 +10,13 @@ use super::{CloseReason, Output, Shard};
 
 impl Shard {
     /// Hands a message to the shard of its pool.
-    pub(super) fn hand_over(&mut self, id: AssociationId, to: ShardId, message: &[u8]) {
+    pub(super) fn hand_over(
+        &mut self,
+        now: Timestamp,
+        id: AssociationId,
+        to: ShardId,
+        message: &[u8],
+    ) {
         let Some(association) = self.associations.get_mut(id) else {
             self.stats.stale += 1;
             return;
@@ -20,7 +26,7 @@ impl Shard {
         let mut may_add = false;
         if kind::is_answered(code) {
             if association.answers.len() >= self.config.pending_max as usize {
-                self.shut(id, CloseReason::Overrun);
+                self.shut(now, id, CloseReason::Overrun);
                 return;
             }
             ticket = Some(association.answers.expect(self.answer_bytes, &mut self.buffers));
@@ -49,16 +55,19 @@ impl Shard {
                     self.notice_mesh(now, from, &origin, message);
                 }
                 Item::Answer { association, ticket, unused, bytes } => {
-                    self.answered(association, ticket, unused, bytes);
+                    self.answered(now, association, ticket, unused, bytes);
                 }
-                Item::Push { association, bytes } => self.push(association, bytes),
+                Item::Push { association, bytes } => self.push(now, association, bytes),
                 Item::Released { association } => self.released(association),
-                Item::Closed { association } => self.orphan(association),
+                Item::Closed { association } => self.orphan(now, association),
+                Item::Orders { orders } => self.obey(now, orders),
+                Item::News { news } => self.hear(now, from, news),
             }
         }
         if !items.is_empty() {
             self.stats.mesh_malformed += 1;
         }
+        self.post(now);
     }
 
     fn origin(
@@ -82,7 +91,8 @@ impl Shard {
     ) {
         self.stats.mesh_received += 1;
         let Self { config, stats, pools, outbox, .. } = self;
-        let mut turn = Turn { config, stats, now };
+        let dialect = config.dialect(origin.peer.transport);
+        let mut turn = Turn { config, dialect, stats, now };
         let written = outbox.write(from, |out| {
             let mark = mesh::begin_answer(out, origin.association, ticket);
             let effect = pools.receive(&mut turn, origin, message, out);
@@ -95,7 +105,8 @@ impl Shard {
     fn notice_mesh(&mut self, now: Timestamp, from: ShardId, origin: &Origin, message: &[u8]) {
         self.stats.mesh_received += 1;
         let Self { config, stats, pools, outbox, .. } = self;
-        let mut turn = Turn { config, stats, now };
+        let dialect = config.dialect(origin.peer.transport);
+        let mut turn = Turn { config, dialect, stats, now };
         let written = outbox.write(from, |out| {
             let mark = mesh::begin_push(out, origin.association);
             let effect = pools.receive(&mut turn, origin, message, out);
@@ -121,7 +132,14 @@ impl Shard {
 
     /// Another shard answered a request. `unused`: the element that the
     /// association might have got is not there.
-    fn answered(&mut self, id: AssociationId, ticket: u32, unused: bool, bytes: &[u8]) {
+    fn answered(
+        &mut self,
+        now: Timestamp,
+        id: AssociationId,
+        ticket: u32,
+        unused: bool,
+        bytes: &[u8],
+    ) {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.answer_bytes = length.max(self.answer_bytes - self.answer_bytes / 64);
         let Some(association) = self.associations.get_mut(id) else { return };
@@ -135,7 +153,7 @@ impl Shard {
         if association.output.is_empty() {
             self.buffers.put(core::mem::take(&mut association.output));
         }
-        self.announce(id);
+        self.announce(now, id);
         self.try_resume(id);
     }
 }

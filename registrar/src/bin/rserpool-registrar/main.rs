@@ -17,13 +17,16 @@ mod logger;
 mod signal;
 
 use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
 use clap::Parser;
-use rserpool_registrar::{Bound, Options, Running, Summary, check, parse_or_exit, start};
+use rserpool_registrar::{
+    AdminAddress, Bound, Options, Running, Summary, check, parse_or_exit, start,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,6 +46,11 @@ struct Line {
     #[command(flatten)]
     options: Options,
 
+    /// Where operators look, over HTTP: pools, counts, metrics; 'off' for nowhere
+    /// [default: 127.0.0.1:8363 if that is free]
+    #[arg(long, value_name = "ADDR:PORT|off", value_parser = admin_address)]
+    admin: Option<AdminAddress>,
+
     /// Only check the options and what this host can do: exit status 0 or 2
     #[arg(long)]
     check: bool,
@@ -56,9 +64,24 @@ struct Line {
     log_level: logger::Level,
 }
 
+/// Where the admin server is if nothing else is said.
+const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8363);
+
+fn admin_address(text: &str) -> Result<AdminAddress, String> {
+    if text == "off" {
+        return Ok(AdminAddress::Off);
+    }
+    let wrong = || format!("not an IP address with a port, such as {ADMIN_DEFAULT}, and not 'off'");
+    text.parse().map(AdminAddress::At).map_err(|_| wrong())
+}
+
 fn main() -> ExitCode {
-    let line: Line = parse_or_exit();
+    let mut line: Line = parse_or_exit();
+    line.options.admin = line.admin.unwrap_or(AdminAddress::IfFree(ADMIN_DEFAULT));
     logger::install(line.log_format, line.log_level);
+    if let Err(contradiction) = line.options.validate() {
+        return fail(&contradiction, ExitCode::from(2));
+    }
     if line.check {
         return match check(&line.options) {
             Ok(bound) => say(&Block("would bind", &bound)).map_or(ExitCode::FAILURE, |()| OK),
@@ -110,9 +133,26 @@ impl fmt::Display for Block<'_> {
         for address in &bound.asap_tcp {
             writeln!(f, "  asap         tcp://{address}")?;
         }
+        for address in &bound.asap_sctp {
+            writeln!(f, "  asap         sctp://{address}")?;
+        }
+        for address in &bound.asap_sctp_udp {
+            let port = rserpool_registrar::ASAP_PORT;
+            writeln!(f, "  asap         sctp-udp://{address} (SCTP port {port} inside)")?;
+        }
+        for group in &bound.announces {
+            writeln!(f, "  announces    {group}")?;
+        }
+        for without in &bound.without {
+            writeln!(f, "  without      {}: {}", without.address, without.why)?;
+        }
         match &bound.io_uring_refused {
             None => writeln!(f, "  host         {}", bound.host)?,
             Some(reason) => writeln!(f, "  host         {} ({reason})", bound.host)?,
+        }
+        match bound.admin {
+            Some(address) => writeln!(f, "  admin        http://{address}/")?,
+            None => writeln!(f, "  admin        off")?,
         }
         writeln!(f, "  connections  at most {}", bound.connections_max)
     }

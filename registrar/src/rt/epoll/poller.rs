@@ -16,6 +16,9 @@ const LISTENER: u64 = 1 << 63;
 /// Marks that of the inbox's.
 const INBOX: u64 = 1 << 62;
 
+/// Marks that of a link of SCTP associations.
+const CARRIER: u64 = 1 << 61;
+
 /// What an event says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ready {
@@ -23,6 +26,8 @@ pub(super) enum Ready {
     Listener(usize),
     /// The inbox's event descriptor was written.
     Inbox,
+    /// The link with this number has packets.
+    Carrier(usize),
     /// A connection, by the name it was added with.
     Connection { slot: u64, readable: bool, writable: bool },
 }
@@ -64,7 +69,12 @@ impl Poller {
         Ok(epoll::add(&self.epoll, event, EventData::new_u64(INBOX), EventFlags::IN)?)
     }
 
-    /// Watches a connection under this name, below 2^62, for reading.
+    pub(super) fn add_carrier(&self, link: BorrowedFd<'_>, number: usize) -> io::Result<()> {
+        let data = EventData::new_u64(CARRIER | number as u64);
+        Ok(epoll::add(&self.epoll, link, data, EventFlags::IN)?)
+    }
+
+    /// Watches a connection under this name, below 2^61, for reading.
     pub(super) fn add(&self, stream: &TcpStream, slot: u64) -> io::Result<()> {
         let interest = Interest { read: true, write: false };
         Ok(epoll::add(&self.epoll, stream, EventData::new_u64(slot), interest.flags())?)
@@ -111,6 +121,9 @@ impl Poller {
         }
         if data == INBOX {
             return Ready::Inbox;
+        }
+        if data & CARRIER != 0 {
+            return Ready::Carrier(usize::try_from(data & !CARRIER).unwrap_or(usize::MAX));
         }
         // Reading and writing say what an error was.
         let broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);

@@ -51,13 +51,16 @@ impl Reactor {
     /// Takes the next step of a stop when its time has come.
     pub(super) fn stop_on(&mut self, undrained: &AtomicU32) {
         let now = Instant::now();
-        let empty = self.connections.len() == 0;
+        let open = self.connections.len() + self.carriers.associations();
+        let empty = open == 0;
         match self.stop {
             Stop::Draining(deadline) if empty || now >= deadline => {
                 if !empty {
                     let at = self.now();
                     let _logged = self.guarded(|reactor| Shard::abandon(&mut reactor.shard, at));
                     let _logged = self.turn(None);
+                    self.carriers.abort_all(now);
+                    self.work_carriers();
                 }
                 // Others may still need this shard's answers.
                 undrained.fetch_sub(1, Ordering::AcqRel);
@@ -67,7 +70,6 @@ impl Reactor {
                 let others = undrained.load(Ordering::Acquire) > 0 && now < deadline;
                 if !others && (empty || now >= deadline + DRAIN) {
                     if !empty {
-                        let open = self.connections.len();
                         log::error!("shard {}: bug: {open} connections stay open", self.number.0);
                     }
                     self.stop = Stop::Over;

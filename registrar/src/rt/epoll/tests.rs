@@ -24,8 +24,10 @@ fn plan(listener: TcpListener) -> ShardPlan {
             message_timeout: PATIENCE,
             unfed_bytes_max: 1 << 20,
             connections: Arc::new(connections::Connections::new(10)),
+            calls: false,
         },
         listeners: vec![listener],
+        endpoints: Vec::new(),
         inboxes: vec![Arc::new(Inbox::new(1).unwrap())],
         heart: Arc::<Heart>::default(),
         undrained: Arc::new(AtomicU32::new(1)),
@@ -49,7 +51,7 @@ fn until(reactor: &mut Reactor, mut done: impl FnMut(&mut Reactor) -> bool) {
 fn a_panic_ends_its_connection_only() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let mut reactor = Reactor::new(&plan(listener)).unwrap();
+    let mut reactor = Reactor::new(&plan(listener), Vec::new()).unwrap();
     let mut doomed = TcpStream::connect(address).unwrap();
     let mut other = TcpStream::connect(address).unwrap();
     until(&mut reactor, |reactor| reactor.connections.len() == 2);
@@ -72,7 +74,7 @@ fn a_panic_ends_its_connection_only() {
 fn a_peer_that_breaks_while_it_is_not_read_from_is_noticed() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let mut reactor = Reactor::new(&plan(listener)).unwrap();
+    let mut reactor = Reactor::new(&plan(listener), Vec::new()).unwrap();
     let peer = TcpStream::connect(address).unwrap();
     until(&mut reactor, |reactor| reactor.connections.len() == 1);
     reactor.connections.pause(&reactor.poller, LinkId { index: 0, generation: 0 });
@@ -87,7 +89,7 @@ fn a_peer_that_breaks_while_it_is_not_read_from_is_noticed() {
 fn a_connection_that_is_closed_is_read_until_the_peer_closes_too() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let mut reactor = Reactor::new(&plan(listener)).unwrap();
+    let mut reactor = Reactor::new(&plan(listener), Vec::new()).unwrap();
     let mut peer = TcpStream::connect(address).unwrap();
     // No message: it is answered by the end.
     peer.write_all(&[1, 0, 0, 0]).unwrap();

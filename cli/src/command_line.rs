@@ -1,0 +1,304 @@
+//! What can be said to `rsp`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use rserpool_client::{PeId, Policy, RegistrarUrl};
+
+use crate::health::Check;
+use crate::load::Source;
+use crate::policy;
+use crate::service::ServiceAddress;
+
+const EXAMPLES: &str = "\
+Examples:
+  rsp resolve EchoPool
+      Which pool elements a client would get.
+  rsp serve --pool Web --service 127.0.0.1:8080 --check http:/ -- ./server
+      Run a server as a pool element, for as long as it is healthy.
+  rsp proxy --pool Web --listen 127.0.0.1:8000
+      Let clients that know nothing of pools use one.
+  rsp watch Web
+      See elements come and go.
+Exit status: 0 done, 1 failed or refused, 2 wrong command line, 3 no registrar.";
+
+/// Reliable Server Pooling (RFC 5351 to 5356) on the command line.
+#[derive(Debug, Parser)]
+#[command(name = "rsp", version, after_help = EXAMPLES)]
+pub(crate) struct Line {
+    /// A registrar: tcp://HOST:PORT; may be given more than once
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "URL",
+        env = "RSP_REGISTRAR",
+        value_delimiter = ',',
+        default_value = "tcp://127.0.0.1:3863"
+    )]
+    pub(crate) registrar: Vec<RegistrarUrl>,
+
+    /// Print JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// How long a registrar has to answer, such as 500ms, 5s or 1m
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = time)]
+    pub(crate) timeout: Duration,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Resolve a pool handle: print the elements the registrar selects
+    Resolve(Resolve),
+    /// Register a pool element, and keep it registered until a signal
+    Register(Register),
+    /// Report a pool element as unreachable
+    Report(Report),
+    /// Print the elements of a pool as they come, go and change
+    Watch(Watch),
+    /// Make an unmodified server a pool element, for as long as it is healthy
+    Serve(Serve),
+    /// Let unmodified clients use a pool over TCP
+    Proxy(Proxy),
+    /// Say what this host can do
+    Doctor,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages
+    Man {
+        /// Where to
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rsp resolve EchoPool
+  rsp resolve EchoPool --items 1 --json")]
+pub(crate) struct Resolve {
+    /// The pool handle
+    pub(crate) handle: String,
+    /// Most elements to ask for; 0 leaves it to the registrar
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 0)]
+    pub(crate) items: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rsp register EchoPool --service tcp://192.0.2.1:7
+  rsp register Web --service 192.0.2.1:80 --policy lu:25%")]
+pub(crate) struct Register {
+    /// The pool handle
+    pub(crate) handle: String,
+    /// Where the service is: tcp://ADDR:PORT, udp:// or sctp://
+    #[arg(long, value_name = "SERVICE")]
+    pub(crate) service: ServiceAddress,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+    /// The policy and what it has of this element
+    #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = policy::parse,
+          long_help = policy::HELP)]
+    pub(crate) policy: Policy,
+}
+
+/// What every registration has.
+#[derive(Debug, Args)]
+pub(crate) struct Identity {
+    /// The PE identifier [default: random]
+    #[arg(long, value_name = "0xID", value_parser = pe_id)]
+    pub(crate) id: Option<PeId>,
+    /// The registration life; renewed well before its end
+    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = time)]
+    pub(crate) life: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  rsp report EchoPool 0x1a2b3c4d")]
+pub(crate) struct Report {
+    /// The pool handle
+    pub(crate) handle: String,
+    /// The PE identifier
+    #[arg(value_parser = pe_id)]
+    pub(crate) id: PeId,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It looks every --interval, as a client would: it never becomes a peer of the
+registrar. A pool of more elements than one answer has is seen in part.
+
+Examples:
+  rsp watch Web
+  rsp watch Web --interval 200ms --json")]
+pub(crate) struct Watch {
+    /// The pool handle
+    pub(crate) handle: String,
+    /// How often to look
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
+    pub(crate) interval: Duration,
+    /// Stop after so many looks [default: never]
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With a command, it is run with PORT in its environment, and {port} in its
+arguments replaced; without --service, a free port is chosen for it. The element
+is registered when its check passes, deregistered when it fails, and registered
+again when it passes again. When the command ends, so does rsp, with status 1.
+
+SIGTERM or SIGINT drains: the element is deregistered, the server goes on until
+its connections are gone or --drain is over, and then the command gets SIGTERM.
+
+Examples:
+  rsp serve --pool Web -- python3 -m http.server {port}
+  rsp serve --pool Web --service 192.0.2.1:80 --check http:/health
+  rsp serve --pool Web --load connections:100 -- ./server --port {port}")]
+pub(crate) struct Serve {
+    /// The pool handle
+    #[arg(long, short, value_name = "HANDLE")]
+    pub(crate) pool: String,
+    /// Where the service is: ADDR:PORT
+    #[arg(long, short, value_name = "SERVICE", required_unless_present = "run")]
+    pub(crate) service: Option<ServiceAddress>,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+    /// The policy [default: rr; with --load, lu]
+    #[arg(long, value_name = "POLICY", value_parser = policy::parse, long_help = policy::HELP)]
+    pub(crate) policy: Option<Policy>,
+    /// Whether it is healthy: tcp, http:/PATH, command:CMD or none
+    #[arg(long, value_name = "CHECK", default_value = "tcp")]
+    pub(crate) check: Check,
+    /// How often to check, and to look at the load
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
+    pub(crate) interval: Duration,
+    /// How many checks in a row have to fail
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) failures: u32,
+    /// Its load: connections:MAX, system or command:CMD (which prints 0 to 100)
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) load: Option<Source>,
+    /// How long open connections may take when it drains
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub(crate) drain: Duration,
+    /// The server to run
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) run: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each connection goes to one element, selected by the pool's policy. One that
+cannot be connected to is reported to the registrar, and another one is tried.
+With --replay, so is one that ends the connection before it has answered
+anything: what the client has sent is sent again. That may have it done twice.
+
+SIGTERM or SIGINT drains: no new connections, and the end when the open ones are
+gone or --drain is over.
+
+Examples:
+  rsp proxy --pool Web --listen 127.0.0.1:8000
+  rsp proxy --pool Web --listen [::]:80 --replay 65536 --stats 10s --json")]
+pub(crate) struct Proxy {
+    /// The pool handle
+    #[arg(long, short, value_name = "HANDLE")]
+    pub(crate) pool: String,
+    /// Where clients connect to
+    #[arg(long, short, value_name = "ADDR:PORT")]
+    pub(crate) listen: SocketAddr,
+    /// How long an element has to accept a connection
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    pub(crate) connect_timeout: Duration,
+    /// How long to look for an element that accepts
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub(crate) patience: Duration,
+    /// Most bytes of a client that are kept to be sent again; 0 for never
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) replay: usize,
+    /// Most connections at once
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_connections: u32,
+    /// Print statistics so often [default: at the end only]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) stats: Option<Duration>,
+    /// How long open connections may take when it drains
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub(crate) drain: Duration,
+}
+
+/// A positive time with its unit: ms, s, m or h.
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time: say 500ms, 5s, 1m or 1h");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let millis: u64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    match number.checked_mul(millis) {
+        Some(millis @ 1..=31_536_000_000) => Ok(Duration::from_millis(millis)),
+        _ => Err(format!("{text:?} is not between 1ms and a year")),
+    }
+}
+
+/// A PE identifier as it is printed, or in decimal.
+fn pe_id(text: &str) -> Result<PeId, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    number
+        .filter(|number| *number != 0)
+        .map(PeId::new)
+        .ok_or_else(|| format!("{text:?} is no identifier: say 0x1 to 0xffffffff"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(time("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "5", "s", "0s", "-1s", "1d", "99999999999999999999s", "10000h"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn identifiers_are_read_as_they_are_printed() {
+        assert_eq!(pe_id("0x1a2b3c4d"), Ok(PeId::new(0x1a2b_3c4d)));
+        assert_eq!(pe_id(&PeId::new(7).to_string()), Ok(PeId::new(7)));
+        for wrong in ["", "0", "0x0", "0x100000000", "x"] {
+            assert!(pe_id(wrong).is_err(), "{wrong}");
+        }
+    }
+}

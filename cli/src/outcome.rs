@@ -1,0 +1,42 @@
+//! How a command ends.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use rserpool_client::Error;
+
+/// Why a command failed, and its exit status.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    what: String,
+    status: u8,
+}
+
+impl Failure {
+    /// It failed, or the answer is no.
+    pub(crate) fn failed(what: impl fmt::Display) -> Self {
+        Self { what: what.to_string(), status: 1 }
+    }
+
+    /// What was asked for makes no sense.
+    pub(crate) fn usage(what: impl fmt::Display) -> Self {
+        Self { what: what.to_string(), status: 2 }
+    }
+
+    /// Says why on stderr.
+    pub(crate) fn exit(&self) -> ExitCode {
+        crate::outlet::complain(&self.what);
+        ExitCode::from(self.status)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match error {
+            Error::NoRegistrar(_) | Error::TimedOut => 3,
+            Error::Invalid(_) => 2,
+            Error::Refused(..) | Error::NoElement(_) | Error::Closed | _ => 1,
+        };
+        Self { what: error.to_string(), status }
+    }
+}

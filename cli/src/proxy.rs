@@ -1,0 +1,205 @@
+//! `rsp proxy`: a pool user for clients that know nothing of pools.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rserpool_client::{Config, Endpoint, Error, PeId, ResolvedElement, TransportKind};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use self::relay::{Relayed, relay};
+use self::stats::Stats;
+use crate::command_line::{Line, Proxy};
+use crate::outcome::Failure;
+use crate::outlet;
+use crate::signals::Signals;
+
+mod relay;
+mod splice;
+mod stats;
+
+/// The pause after every element was tried. Doubles up to a second.
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(line: &Line, options: &Proxy) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    raise_open_files();
+    let listener = TcpListener::bind(options.listen).await;
+    let listener =
+        listener.map_err(|error| Failure::failed(format!("{}: {error}", options.listen)))?;
+    let at = listener.local_addr().map_err(Failure::failed)?;
+    let mut config = Config::default();
+    config.requests.resolution_timeout = line.timeout;
+    let proxy = Arc::new(User {
+        endpoint: Endpoint::new(line.registrar.iter().cloned(), config),
+        pool: options.pool.clone(),
+        connect_timeout: options.connect_timeout,
+        patience: options.patience,
+        replay: options.replay,
+        stats: Stats::default(),
+    });
+    if !line.json {
+        outlet::line(format!("{at} is pool {}", options.pool))?;
+    }
+    let room = Arc::new(Semaphore::new(options.max_connections as usize));
+    let mut ticks = interval(options.stats.unwrap_or(Duration::from_secs(3600)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            client = accept(&listener, &room) => {
+                let (client, place) = client;
+                let proxy = Arc::clone(&proxy);
+                tokio::spawn(async move {
+                    proxy.serve(client).await;
+                    drop(place);
+                });
+            }
+            _ = ticks.tick() => if options.stats.is_some() { proxy.stats.tell(line.json)? },
+            () = signals.end() => break,
+        }
+    }
+    drop(listener);
+    let all = options.max_connections;
+    tokio::select! {
+        _ = timeout(options.drain, room.acquire_many(all)) => {}
+        () = signals.end() => {}
+    }
+    proxy.stats.tell(line.json)
+}
+
+/// Waits for room, and then for a client.
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> (TcpStream, tokio::sync::OwnedSemaphorePermit) {
+    loop {
+        let Ok(place) = Arc::clone(room).acquire_owned().await else {
+            // It is never closed.
+            return std::future::pending().await;
+        };
+        match listener.accept().await {
+            Ok((client, _)) => return (client, place),
+            Err(error) => {
+                // No more descriptors, most likely: some come back.
+                outlet::complain(format!("a client was not accepted: {error}"));
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// As many descriptors as the system allows.
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // With fewer, fewer connections are accepted at once.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// The pool user that all clients share.
+#[derive(Debug)]
+struct User {
+    endpoint: Endpoint,
+    pool: String,
+    connect_timeout: Duration,
+    patience: Duration,
+    replay: usize,
+    stats: Stats,
+}
+
+impl User {
+    /// Serves one client, by one element; by another if that does not answer
+    /// and what the client sent may be sent again.
+    async fn serve(&self, client: TcpStream) {
+        let _open = self.stats.open();
+        // Latency is the client's matter and the server's, not ours.
+        let _ = client.set_nodelay(true);
+        let until = Instant::now() + self.patience;
+        let mut request = relay::Request::new(self.replay);
+        loop {
+            let (pe, server) = match self.connect(until).await {
+                Ok(connected) => connected,
+                Err(why) => {
+                    self.stats.refused();
+                    outlet::complain(format!("a client was not served: {why}"));
+                    return;
+                }
+            };
+            match relay(&client, &server, &mut request, &self.stats).await {
+                Relayed::Done => return,
+                Relayed::Unanswered => {
+                    self.stats.replayed(pe);
+                    self.endpoint.avoid(&self.pool, pe);
+                }
+            }
+        }
+    }
+
+    /// Connects to an element that accepts.
+    async fn connect(&self, until: Instant) -> Result<(PeId, TcpStream), String> {
+        let mut tried: Vec<PeId> = Vec::new();
+        let mut pause = PAUSE;
+        loop {
+            let next = self.select().await;
+            let again = next.as_ref().map_or(true, |element| tried.contains(&element.pe));
+            if again {
+                // Not before everybody else was tried, and not in a tight loop.
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+                tried.clear();
+            }
+            let why = match next {
+                Ok(element) => match self.connect_to(&element).await {
+                    Ok(server) => {
+                        self.stats.connected(element.pe);
+                        return Ok((element.pe, server));
+                    }
+                    Err(error) => {
+                        self.stats.failed(element.pe);
+                        self.endpoint.report_unreachable(&self.pool, element.pe);
+                        tried.push(element.pe);
+                        format!("{}: {error}", element.pe)
+                    }
+                },
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() >= until {
+                return Err(why);
+            }
+        }
+    }
+
+    async fn select(&self) -> Result<ResolvedElement, Error> {
+        let selected = self.endpoint.select(&self.pool, 1).await?;
+        // The cache gives one, or an error.
+        selected.elements.into_iter().next().ok_or(Error::TimedOut)
+    }
+
+    async fn connect_to(&self, element: &ResolvedElement) -> io::Result<TcpStream> {
+        if element.transport != TransportKind::Tcp {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "its protocol is not TCP"));
+        }
+        let mut failure = io::ErrorKind::AddrNotAvailable.into();
+        for address in &element.addresses {
+            match self.connect_at(*address).await {
+                Ok(server) => return Ok(server),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn connect_at(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let server = timeout(self.connect_timeout, TcpStream::connect(address))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        server.set_nodelay(true)?;
+        Ok(server)
+    }
+}

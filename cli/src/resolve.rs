@@ -1,0 +1,86 @@
+//! `rsp resolve`, and how elements are shown.
+
+use rserpool_client::{Config, Endpoint, Resolution, ResolvedElement};
+use serde::Serialize;
+
+use crate::command_line::{Line, Resolve};
+use crate::outcome::Failure;
+use crate::outlet;
+use crate::policy::Shown;
+use crate::service::scheme;
+
+/// Finds a registrar within the time-out.
+pub(crate) async fn endpoint(line: &Line) -> Result<Endpoint, Failure> {
+    let mut config = Config::default();
+    config.requests.resolution_timeout = line.timeout;
+    config.requests.registration_timeout = line.timeout;
+    config.requests.deregistration_timeout = line.timeout;
+    let endpoint = Endpoint::new(line.registrar.iter().cloned(), config);
+    match tokio::time::timeout(line.timeout, endpoint.ready()).await {
+        Ok(ready) => ready?,
+        Err(_) => return Err(rserpool_client::Error::TimedOut.into()),
+    };
+    Ok(endpoint)
+}
+
+pub(crate) async fn run(line: &Line, options: &Resolve) -> Result<(), Failure> {
+    let endpoint = endpoint(line).await?;
+    let resolution = endpoint.resolve(&options.handle, options.items).await?;
+    if line.json {
+        return outlet::json(&ShownPool::new(&options.handle, &resolution));
+    }
+    outlet::line(table(&resolution))
+}
+
+/// A pool as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct ShownPool {
+    pool: String,
+    policy: String,
+    elements: Vec<ShownElement>,
+}
+
+impl ShownPool {
+    pub(crate) fn new(handle: &str, resolution: &Resolution) -> Self {
+        Self {
+            pool: handle.to_owned(),
+            policy: format!("{:?}", resolution.policy.kind()),
+            elements: resolution.elements.iter().map(ShownElement::from).collect(),
+        }
+    }
+}
+
+/// An element as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct ShownElement {
+    id: String,
+    services: Vec<String>,
+    policy: String,
+    home: String,
+}
+
+impl From<&ResolvedElement> for ShownElement {
+    fn from(element: &ResolvedElement) -> Self {
+        Self {
+            id: element.pe.to_string(),
+            services: services(element),
+            policy: Shown(element.policy).to_string(),
+            home: element.home.to_string(),
+        }
+    }
+}
+
+fn services(element: &ResolvedElement) -> Vec<String> {
+    let scheme = scheme(element.transport);
+    element.addresses.iter().map(|address| format!("{scheme}://{address}")).collect()
+}
+
+/// One line of people's text.
+pub(crate) fn row(element: &ResolvedElement) -> String {
+    let (at, policy) = (services(element).join(" "), Shown(element.policy));
+    format!("{}  {at:<28}  {policy}  home {}", element.pe, element.home)
+}
+
+fn table(resolution: &Resolution) -> String {
+    resolution.elements.iter().map(row).collect::<Vec<String>>().join("\n")
+}

@@ -1,0 +1,385 @@
+//! `rsp` as its users run it, against a registrar in this process.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use rserpool_registrar::{Options, Running, start};
+use rustix::process::{Pid, Signal, kill_process};
+
+fn registrar() -> (Running, String) {
+    let asap = vec!["tcp://127.0.0.1:0".parse().unwrap()];
+    let running = start(&Options { asap, shards: Some(1), ..Options::default() }).unwrap();
+    let url = format!("tcp://{}", running.asap_tcp()[0]);
+    (running, url)
+}
+
+fn rsp(url: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rsp"));
+    command.env("RSP_REGISTRAR", url).args(arguments);
+    command
+}
+
+fn run(url: &str, arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = rsp(url, arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+/// A command that goes on until it is told to end.
+struct Started {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Started {
+    fn start(url: &str, arguments: &[&str]) -> Self {
+        let mut child = rsp(url, arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().unwrap().unwrap()
+    }
+
+    /// Reads until a line has this in it.
+    fn wait_for(&mut self, part: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap(), signal)
+            .unwrap();
+    }
+
+    /// Has it end in order.
+    fn end(mut self) -> i32 {
+        self.signal(Signal::TERM);
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server that answers each request with its name, until it is dropped.
+struct Server {
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(name: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let mut client = client.unwrap();
+                std::thread::spawn(move || {
+                    let mut request = [0; 4];
+                    while client.read_exact(&mut request).is_ok() {
+                        client.write_all(name.as_bytes()).unwrap();
+                    }
+                });
+            }
+        });
+        Self { address }
+    }
+}
+
+#[test]
+fn what_is_registered_is_resolved_and_watched_until_it_ends() {
+    let (registrar, url) = registrar();
+    let arguments =
+        ["register", "Pool", "--service", "127.0.0.1:7001", "--id", "0x10", "--policy", "lu:25%"];
+    let mut element = Started::start(&url, &arguments);
+    assert!(element.line().contains("registered at"));
+
+    let (status, stdout, _) = run(&url, &["resolve", "Pool"]);
+    assert_eq!(status, 0);
+    assert!(stdout.starts_with("0x00000010  tcp://127.0.0.1:7001"), "{stdout}");
+    assert!(stdout.contains("LeastUsed load 25.0%"), "{stdout}");
+    let (status, stdout, _) = run(&url, &["resolve", "Pool", "--json"]);
+    assert_eq!(status, 0);
+    assert!(stdout.contains(r#""id":"0x00000010""#), "{stdout}");
+
+    let mut watch = Started::start(&url, &["watch", "Pool", "--interval", "50ms"]);
+    assert!(watch.line().starts_with("+ 0x00000010"));
+    assert_eq!(element.end(), 0);
+    assert!(watch.line().starts_with("- 0x00000010"));
+    assert_eq!(watch.end(), 0);
+    registrar.stop().unwrap();
+}
+
+#[test]
+fn the_exit_status_tells_what_went_wrong() {
+    let (registrar, url) = registrar();
+    let (status, _, stderr) = run(&url, &["resolve", "Nothing"]);
+    assert_eq!((status, stderr.as_str()), (1, "rsp: there is no pool of this handle\n"));
+    let (status, _, stderr) = run("tcp://127.0.0.1:1", &["resolve", "Pool"]);
+    assert_eq!(status, 3);
+    assert!(stderr.contains("no registrar can be reached"), "{stderr}");
+    for wrong in [
+        vec!["resolve"],
+        vec!["resolve", "Pool", "--unknown"],
+        vec!["resolve", "Pool", "--timeout", "5"],
+        vec!["register", "Pool"],
+        vec!["register", "Pool", "--service", "0.0.0.0:80"],
+        vec!["register", "Pool", "--service", "127.0.0.1:80", "--policy", "best"],
+        vec!["register", "Pool", "--service", "127.0.0.1:80", "--id", "0"],
+        vec!["report", "Pool", "x"],
+        vec!["serve", "--pool", "Pool"],
+        vec!["serve", "--pool", "Pool", "--service", "127.0.0.1:1", "--check", "ping"],
+        vec![
+            "serve",
+            "--pool",
+            "P",
+            "--service",
+            "127.0.0.1:1",
+            "--load",
+            "system",
+            "--policy",
+            "rr",
+        ],
+        vec!["serve", "--pool", "P", "--service", "udp://127.0.0.1:1"],
+        vec!["proxy", "--pool", "Pool"],
+    ] {
+        let (status, stdout, stderr) = run(&url, &wrong);
+        assert_eq!(status, 2, "{wrong:?}");
+        assert!(stdout.is_empty() && !stderr.is_empty(), "{wrong:?}");
+    }
+    registrar.stop().unwrap();
+}
+
+#[test]
+fn a_server_is_registered_while_it_is_healthy() {
+    let (registrar, url) = registrar();
+    let flag = std::env::temp_dir().join(format!("rsp-health-{}", std::process::id()));
+    let check = format!("command:test -e {}", flag.display());
+    std::fs::write(&flag, "").unwrap();
+    let server = Server::start("A");
+    let address = server.address.to_string();
+    let arguments = [
+        "serve",
+        "--pool",
+        "Pool",
+        "--service",
+        &address,
+        "--check",
+        &check,
+        "--interval",
+        "50ms",
+        "--failures",
+        "2",
+        "--drain",
+        "1ms",
+    ];
+    let mut sidecar = Started::start(&url, &arguments);
+    let first = sidecar.wait_for("registered at");
+    assert_eq!(run(&url, &["resolve", "Pool"]).0, 0);
+    std::fs::remove_file(&flag).unwrap();
+    sidecar.wait_for("deregistered");
+    std::fs::write(&flag, "").unwrap();
+    let again = sidecar.wait_for("registered at");
+    assert_eq!(first, again, "it keeps its identifier");
+    assert_eq!(sidecar.end(), 0);
+    assert_eq!(run(&url, &["resolve", "Pool"]).0, 1);
+    std::fs::remove_file(&flag).unwrap();
+    registrar.stop().unwrap();
+}
+
+#[test]
+fn a_sidecar_ends_with_its_command_and_the_command_with_the_sidecar() {
+    let (registrar, url) = registrar();
+    let serve = ["serve", "--pool", "Pool", "--check", "none", "--drain", "1ms", "--"];
+    let ended = [&serve[..], &["sh", "-c", "exit 7"]].concat();
+    let (status, _, stderr) = run(&url, &ended);
+    assert_eq!(status, 1);
+    assert!(stderr.contains("the command ended"), "{stderr}");
+
+    // It prints its process, its port as it was told twice, and waits.
+    let script = "echo process $$ $PORT {port}; exec sleep 1000";
+    let running = [&serve[..], &["sh", "-c", script]].concat();
+    let mut sidecar = Started::start(&url, &running);
+    let line = sidecar.wait_for("process");
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!(words[2], words[3]);
+    let process = Pid::from_raw(words[1].parse().unwrap()).unwrap();
+    sidecar.wait_for("registered at");
+    assert_eq!(sidecar.end(), 0);
+    assert!(rustix::process::test_kill_process(process).is_err(), "it still runs");
+    registrar.stop().unwrap();
+}
+
+fn ask(proxy: SocketAddr) -> std::io::Result<char> {
+    let mut stream = TcpStream::connect(proxy)?;
+    stream.write_all(b"who?")?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    Ok(answer[0].into())
+}
+
+fn proxy(url: &str, more: &[&str]) -> (Started, SocketAddr) {
+    let arguments = [&["proxy", "--pool", "Pool", "--listen", "127.0.0.1:0"], more].concat();
+    let mut proxy = Started::start(url, &arguments);
+    let line = proxy.line();
+    let address = line.split(' ').next().unwrap().parse().unwrap();
+    (proxy, address)
+}
+
+fn register(url: &str, address: SocketAddr) -> Started {
+    let service = address.to_string();
+    let mut element = Started::start(url, &["register", "Pool", "--service", &service]);
+    element.wait_for("registered at");
+    element
+}
+
+#[test]
+fn a_proxy_spreads_its_clients_and_tries_another_element_when_one_is_gone() {
+    let (registrar, url) = registrar();
+    let (a, b) = (Server::start("A"), Server::start("B"));
+    let elements = [register(&url, a.address), register(&url, b.address)];
+    let (mut proxy, address) = proxy(&url, &[]);
+    let answers: String = (0..4).map(|_| ask(address).unwrap()).collect();
+    assert!(answers == "ABAB" || answers == "BABA", "{answers}");
+    // One that does not listen: its place in the turn is taken by others.
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let third = register(&url, gone);
+    let (mut second, second_address) = self::proxy(&url, &[]);
+    for _ in 0..12 {
+        ask(second_address).unwrap();
+    }
+    second.signal(Signal::TERM);
+    let counts = second.line();
+    assert!(counts.starts_with("12 clients, 0 open, 0 not served, 1 failed connects"), "{counts}");
+    proxy.signal(Signal::TERM);
+    assert!(proxy.line().starts_with("4 clients, 0 open, 0 not served, 0 failed connects"));
+    drop((elements, third));
+    registrar.stop().unwrap();
+}
+
+#[test]
+fn what_was_not_answered_is_sent_to_another_element() {
+    let (registrar, url) = registrar();
+    // It accepts, reads, and ends without an answer.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let rude = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut request = [0; 4];
+            let _ = client.unwrap().read_exact(&mut request);
+        }
+    });
+    let element = register(&url, rude);
+    let (without, address) = proxy(&url, &[]);
+    assert!(ask(address).is_err());
+    let polite = Server::start("A");
+    let other = register(&url, polite.address);
+    let (mut with, address) = proxy(&url, &["--replay", "1000"]);
+    for _ in 0..6 {
+        assert_eq!(ask(address).unwrap(), 'A');
+    }
+    with.signal(Signal::TERM);
+    assert!(with.line().contains("1 replayed"));
+    assert_eq!(without.end(), 0);
+    drop((element, other));
+    registrar.stop().unwrap();
+}
+
+#[test]
+fn much_data_arrives_whole_in_both_directions() {
+    const BYTES: usize = 3 << 20;
+    let (registrar, url) = registrar();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let element = register(&url, listener.local_addr().unwrap());
+    // It sends back all that it got, after the client's end.
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut all = Vec::new();
+            client.read_to_end(&mut all).unwrap();
+            client.write_all(&all).unwrap();
+        }
+    });
+    let data: Vec<u8> = (0..BYTES).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    for more in [&["--replay", "1000"][..], &[]] {
+        let (mut proxy, address) = proxy(&url, more);
+        let mut stream = TcpStream::connect(address).unwrap();
+        let mut sender = stream.try_clone().unwrap();
+        let sent = data.clone();
+        let sending = std::thread::spawn(move || {
+            sender.write_all(&sent).unwrap();
+            sender.shutdown(std::net::Shutdown::Write).unwrap();
+        });
+        let mut back = Vec::new();
+        stream.read_to_end(&mut back).unwrap();
+        sending.join().unwrap();
+        assert!(back == data);
+        drop(stream);
+        proxy.signal(Signal::TERM);
+        let counts = proxy.line();
+        assert!(counts.contains(&format!("{BYTES} bytes sent, {BYTES} received")), "{counts}");
+    }
+    drop(element);
+    registrar.stop().unwrap();
+}
+
+#[test]
+fn a_proxy_that_drains_lets_its_clients_finish() {
+    let (registrar, url) = registrar();
+    let server = Server::start("A");
+    let element = register(&url, server.address);
+    let (mut proxy, address) = proxy(&url, &[]);
+    let mut stream = TcpStream::connect(address).unwrap();
+    let mut answer = [0];
+    stream.write_all(b"who?").unwrap();
+    stream.read_exact(&mut answer).unwrap();
+    proxy.signal(Signal::TERM);
+    // No new ones,
+    while TcpStream::connect(address).is_ok() {}
+    // but the open one goes on.
+    stream.write_all(b"who?").unwrap();
+    stream.read_exact(&mut answer).unwrap();
+    drop(stream);
+    let counts = proxy.line();
+    assert!(counts.contains(" clients, 0 open, 0 not served"), "{counts}");
+    assert!(proxy.child.wait().unwrap().success());
+    drop(element);
+    registrar.stop().unwrap();
+}
+
+#[test]
+fn completions_and_man_pages_name_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (status, stdout, _) = run("tcp://127.0.0.1:1", &["completions", shell]);
+        assert_eq!(status, 0);
+        assert!(["resolve", "serve", "proxy"].iter().all(|one| stdout.contains(one)), "{shell}");
+    }
+    let folder = std::env::temp_dir().join(format!("rsp-man-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (status, _, stderr) = run("tcp://127.0.0.1:1", &["man", folder.to_str().unwrap()]);
+    assert_eq!(status, 0, "{stderr}");
+    for page in ["rsp.1", "rsp-serve.1", "rsp-proxy.1"] {
+        assert!(folder.join(page).exists(), "{page}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_doctor_looks_at_everything() {
+    let (status, stdout, _) = run("tcp://127.0.0.1:1", &["doctor", "--json"]);
+    assert_eq!(status, 0);
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines.len(), 6, "{stdout}");
+}

@@ -1,0 +1,155 @@
+//! The pool element's side of a session.
+
+use std::io;
+use std::net::SocketAddr;
+
+use rserpool_codec::asap::Message;
+use rserpool_codec::{Element, Elements, LengthForm};
+use rserpool_engine::PoolHandle;
+use tokio::net::{TcpListener, ToSocketAddrs};
+
+use super::Config;
+use super::channel::{CONTROL, Channel};
+
+/// Accepts the sessions of pool users.
+#[derive(Debug)]
+pub struct SessionListener {
+    listener: TcpListener,
+    config: Config,
+}
+
+impl SessionListener {
+    /// Listens at a TCP address.
+    ///
+    /// # Errors
+    /// The address cannot be listened at.
+    pub async fn bind(address: impl ToSocketAddrs, config: Config) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(address).await?, config })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Waits for the next session.
+    ///
+    /// # Errors
+    /// The system has no room for it; the next one may find some.
+    pub async fn accept(&self) -> io::Result<ServerSession> {
+        let (stream, peer) = self.listener.accept().await?;
+        let channel = Channel::new(stream, &self.config)?;
+        Ok(ServerSession { channel, peer })
+    }
+}
+
+/// What a pool user sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerEvent {
+    /// Data, with its payload protocol identifier.
+    Message {
+        /// The payload protocol identifier; never that of ASAP.
+        ppid: u32,
+        /// The message.
+        data: Vec<u8>,
+    },
+    /// The last cookie that it got from another pool element. It is the first
+    /// thing of a session that was failed over; see
+    /// [`CookieKey::open`](super::CookieKey::open).
+    CookieEcho(Vec<u8>),
+}
+
+/// A session with a pool user. Dropped, it ends.
+#[derive(Debug)]
+pub struct ServerSession {
+    channel: Channel,
+    peer: SocketAddr,
+}
+
+impl ServerSession {
+    /// Where the pool user is.
+    #[must_use]
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Waits for what the pool user sends next. `None`: it is gone. May be
+    /// cancelled at any time.
+    ///
+    /// # Errors
+    /// The connection failed, or the pool user does not keep to the protocol.
+    pub async fn receive(&mut self) -> io::Result<Option<ServerEvent>> {
+        loop {
+            while let Some((ppid, data)) = self.channel.take()? {
+                if ppid != CONTROL {
+                    return Ok(Some(ServerEvent::Message { ppid, data }));
+                }
+                if let Ok(Message::CookieEcho { cookie }) = Message::parse(&data) {
+                    return Ok(Some(ServerEvent::CookieEcho(cookie.to_vec())));
+                }
+            }
+            match self.channel.drive().await {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends data. Cancelled, the message is sent with the next call.
+    ///
+    /// # Errors
+    /// The connection failed, the message is too long, or the identifier is
+    /// that of ASAP.
+    pub async fn send(&mut self, ppid: u32, data: &[u8]) -> io::Result<()> {
+        if ppid == CONTROL {
+            let what = "11 is the payload protocol identifier of ASAP";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        self.channel.queue(ppid, data)?;
+        self.flush().await
+    }
+
+    /// Leaves the state of the session with the pool user: whoever goes on with
+    /// it gets the last cookie first (RFC 5352, 3.8).
+    ///
+    /// # Errors
+    /// As [`ServerSession::send`].
+    pub async fn send_cookie(&mut self, cookie: &[u8]) -> io::Result<()> {
+        self.send_control(&Message::Cookie { cookie }).await
+    }
+
+    /// Recommends elements of the pool to go on with, in this order
+    /// (RFC 5352, 3.9).
+    ///
+    /// # Errors
+    /// As [`ServerSession::send`].
+    pub async fn send_business_card(
+        &mut self,
+        handle: impl AsRef<[u8]>,
+        elements: &[Element<'_>],
+    ) -> io::Result<()> {
+        let handle = PoolHandle::new(handle.as_ref());
+        let elements = Elements::list(elements);
+        self.send_control(&Message::BusinessCard { handle, elements }).await
+    }
+
+    async fn send_control(&mut self, message: &Message<'_>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        message
+            .emit(&mut bytes, LengthForm::Rfc)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
+        self.channel.queue(CONTROL, &bytes)?;
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        while self.channel.queued() > 0 {
+            self.channel.drive().await?;
+        }
+        Ok(())
+    }
+}

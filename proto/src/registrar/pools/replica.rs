@@ -1,0 +1,399 @@
+//! Pool elements of other registrars, and those that were theirs.
+//!
+//! Which of two registrars that claim an element is its home, the order of
+//! claims decides ([`Standing`]). A registrar that holds the greater claim
+//! answers the smaller one with its own, so that the other hears of it.
+
+use core::net::SocketAddr;
+
+use rserpool_codec::asap::Message;
+use rserpool_codec::enrp::extension::identity_hash;
+use rserpool_codec::{Element, Transport};
+use rserpool_engine::{
+    AssociationId, ElementKey, ElementRef, PeChecksum, RegistrarId, Registration, RegistrationLife,
+};
+
+use super::super::graves::Grave;
+use super::super::journal::Change;
+use super::{Effect, Pools, Turn};
+use crate::enrp::{Apply, Source, Standing, split_record};
+
+/// Suggested elements that are asked to move at once.
+const COURTED_MAX: usize = 256;
+
+impl Pools {
+    /// An element as a peer describes it.
+    pub(super) fn apply(&mut self, turn: &mut Turn<'_>, apply: &Apply<'_>) -> Effect {
+        let Ok(element) = Element::parse(apply.element) else { return Effect::default() };
+        let key = self.space.find(apply.handle, element.pe);
+        let present = key.and_then(|key| self.space.get(key));
+        match (present, apply.deleted) {
+            (None, true) => {
+                self.bury_claimed(turn, apply, &element);
+                Effect::default()
+            }
+            (None, false) => self.appears(turn, apply, &element),
+            (Some(present), true) => {
+                let (key, home) = (present.key(), present.home());
+                let association = present.association();
+                self.departs(turn, apply, &element, key, home, association)
+            }
+            (Some(present), false) => {
+                let (key, home) = (present.key(), present.home());
+                let association = present.association();
+                self.changes(turn, apply, &element, key, home, association)
+            }
+        }
+    }
+
+    fn bury_claimed(&mut self, turn: &Turn<'_>, apply: &Apply<'_>, element: &Element<'_>) {
+        if let Some(claim) = apply.claim {
+            let name = identity_hash(apply.handle, element.pe);
+            let known = self.graves.find(turn.now, name);
+            if known.is_none_or(|known| known.term <= claim.term) {
+                let grave = Grave { term: claim.term, left: claim.left };
+                self.graves.bury(turn.now, name, grave);
+            }
+        }
+    }
+
+    /// An element that is not here.
+    fn appears(&mut self, turn: &mut Turn<'_>, apply: &Apply<'_>, element: &Element<'_>) -> Effect {
+        let me = turn.config.engine.registrar;
+        if apply.from == me && apply.source != Source::Mentor {
+            return Effect::default();
+        }
+        let name = identity_hash(apply.handle, element.pe);
+        let left = self.graves.find(turn.now, name).filter(|grave| grave.left);
+        let last = left.map_or(0, |grave| grave.term);
+        if let Some(claim) = apply.claim.filter(|_| last > 0) {
+            // It left, and the sender does not know. If it holds the element
+            // nevertheless, it says so with a greater claim, or asks it.
+            let left = Standing { term: last, ..Standing::default() }.claim(true);
+            let own = self.space.checksum(me);
+            let change = Change { deleted: true, renewal: false, claim: left };
+            if self.record_of(turn, element, true) {
+                self.journal.update(own, change, apply.handle, element.pe, &self.record);
+            }
+            if claim.term <= last {
+                return Effect::default();
+            }
+        }
+        self.graves.exhume(name);
+        let standing = Standing::of_claim(apply.claim.unwrap_or_default(), apply.stamp);
+        let standing = Standing { term: standing.term.max(last), ..standing };
+        if apply.from == me {
+            self.adopt(turn, apply, element, standing);
+        } else {
+            self.replace(turn, apply, element, standing);
+        }
+        Effect::default()
+    }
+
+    /// A mentor says that this registrar is the element's home: it was, before
+    /// it restarted.
+    fn adopt(
+        &mut self,
+        turn: &mut Turn<'_>,
+        apply: &Apply<'_>,
+        element: &Element<'_>,
+        standing: Standing,
+    ) {
+        let me = turn.config.engine.registrar;
+        if let Some(key) = self.replace(turn, apply, element, standing) {
+            self.take(turn, key);
+            self.journal.own(&self.space, me);
+        }
+    }
+
+    /// Registers an element of another home, or of this one if a mentor says
+    /// so, with all its attributes.
+    fn replace(
+        &mut self,
+        turn: &mut Turn<'_>,
+        apply: &Apply<'_>,
+        element: &Element<'_>,
+        standing: Standing,
+    ) -> Option<ElementKey> {
+        let standing = Standing { lapses: !apply.kin, ..standing };
+        let life = turn.config.sctp.life_unit.from_wire(element.life)?;
+        if !self.record_of(turn, element, !standing.unreachable) {
+            return None;
+        }
+        let registration = Registration {
+            handle: apply.handle,
+            pe: element.pe,
+            home: apply.from,
+            association: None,
+            // A home of our own kind says when it is over.
+            life: if apply.kin { RegistrationLife::Infinite } else { life },
+            policy: element.policy,
+            transport: element.user_transport.kind,
+            channel_use: element.user_transport.channel_use,
+            record: &self.record,
+        };
+        match self.space.register(turn.now, &registration) {
+            Ok(registered) => {
+                if apply.suggested {
+                    self.court(registered.key);
+                }
+                turn.stats.replicated += 1;
+                self.suspects.forget(registered.key);
+                self.space.set_tag(registered.key, standing.tag());
+                Some(registered.key)
+            }
+            Err(_) => {
+                turn.stats.replicas_refused += 1;
+                None
+            }
+        }
+    }
+
+    /// Asks an element that was suggested to this registrar to move to it.
+    fn court(&mut self, key: ElementKey) {
+        if self.call_address(key).is_none() || self.courted.contains(&key) {
+            return;
+        }
+        if self.courted.len() >= COURTED_MAX {
+            self.courted.pop_front();
+        }
+        self.courted.push_back(key);
+        if self.uncalled.len() < COURTED_MAX {
+            self.uncalled.push(key);
+        }
+    }
+
+    /// Leaves the record of a peer's element in `self.record`.
+    fn record_of(&mut self, turn: &Turn<'_>, element: &Element<'_>, reachable: bool) -> bool {
+        let form = turn.config.sctp.length_form;
+        self.record.clear();
+        let kept = Element { asap_transport: None, ..*element };
+        let mut written = kept.emit(&mut self.record, form);
+        if let Some(asap) = element.asap_transport.filter(|_| reachable) {
+            written = written.and_then(|()| asap.emit(&mut self.record, form));
+        }
+        written.is_ok()
+    }
+
+    /// A peer says that an element is gone.
+    fn departs(
+        &mut self,
+        turn: &mut Turn<'_>,
+        apply: &Apply<'_>,
+        element: &Element<'_>,
+        key: ElementKey,
+        home: RegistrarId,
+        association: Option<AssociationId>,
+    ) -> Effect {
+        let me = turn.config.engine.registrar;
+        let standing = Standing::of_tag(self.space.tag(key));
+        let theirs = apply.claim.map(|claim| (claim, Standing::of_claim(claim, apply.stamp)));
+        let counts = match theirs {
+            // By the letter of the RFC, but only from the home.
+            _ if home == apply.from => true,
+            None => false,
+            // A home before knows that the element left, rather than that it
+            // fell silent: it was not for this home to keep.
+            Some((claim, theirs)) => claim.left && theirs.beats(apply.from, standing, home),
+        };
+        // Who remembers that the element left, in the term it has here, believes
+        // in a greater term only.
+        let denied =
+            theirs.is_some_and(|(claim, theirs)| claim.left && theirs.term >= standing.term);
+        if home == me && association.is_some() && (counts || denied) {
+            // It is right here.
+            let term = theirs.map_or(standing.term, |(_, theirs)| theirs.term);
+            let standing = Standing { term, ..standing }.heard(true);
+            self.space.set_tag(key, standing.tag());
+            self.assert_home(turn, key);
+            return Effect::default();
+        }
+        if !counts {
+            turn.stats.stale_updates += 1;
+            if apply.claim.is_some_and(|claim| claim.left) {
+                // Perhaps it is right, and the element answered before it left.
+                self.space.probe(turn.now, key);
+            }
+            return Effect::default();
+        }
+        self.bury_claimed(turn, apply, element);
+        let released = self.drop_silently(key);
+        if home == me {
+            self.journal.own(&self.space, me);
+        }
+        Effect { added: false, released }
+    }
+
+    /// A peer says what an element that is here is like.
+    fn changes(
+        &mut self,
+        turn: &mut Turn<'_>,
+        apply: &Apply<'_>,
+        element: &Element<'_>,
+        key: ElementKey,
+        home: RegistrarId,
+        association: Option<AssociationId>,
+    ) -> Effect {
+        let me = turn.config.engine.registrar;
+        let standing = Standing::of_tag(self.space.tag(key));
+        if apply.from == me {
+            // Nobody tells this registrar what is its own, but a mentor.
+            return Effect::default();
+        }
+        let theirs = apply.claim.map(|claim| Standing::of_claim(claim, apply.stamp));
+        let counts = match theirs {
+            _ if home == apply.from => apply.source != Source::Mentor || home != me,
+            Some(theirs) => theirs.beats(apply.from, standing, home),
+            // Without a claim it is a registration there, unless the element
+            // is right here; what a mentor says is hearsay.
+            None => apply.source != Source::Mentor && !(home == me && association.is_some()),
+        };
+        if !counts {
+            turn.stats.stale_updates += 1;
+            if home == me {
+                self.assert_home(turn, key);
+            }
+            return Effect::default();
+        }
+        if let Some(theirs) = theirs.filter(|theirs| theirs.provisional)
+            && home == me
+            && association.is_some()
+        {
+            // It is right here, and they have not heard from it.
+            let standing = Standing { term: theirs.term, ..standing }.heard(true);
+            self.space.set_tag(key, standing.tag());
+            self.assert_home(turn, key);
+            return Effect::default();
+        }
+        let theirs = theirs.unwrap_or(Standing {
+            // Any claim of our own kind in this term is greater.
+            provisional: true,
+            stamp: apply.stamp,
+            lapses: true,
+            ..standing
+        });
+        let before = self.space.get(key).and_then(|element| element.association());
+        if self.replace(turn, apply, element, theirs).is_none() {
+            return Effect::default();
+        }
+        if home == me {
+            self.journal.own(&self.space, me);
+        }
+        Effect { added: false, released: before }
+    }
+
+    /// Tells all peers that this registrar is the element's home.
+    pub(super) fn assert_home(&mut self, turn: &Turn<'_>, key: ElementKey) {
+        let Some(element) = self.space.get(key) else { return };
+        let claim = Standing::of_tag(self.space.tag(key)).claim(false);
+        let change = Change { deleted: false, renewal: false, claim };
+        let own = self.space.checksum(turn.config.engine.registrar);
+        self.journal.update(own, change, element.handle(), element.pe(), element.record());
+    }
+
+    /// Removes an element; peers know, or need not.
+    pub(super) fn drop_silently(&mut self, key: ElementKey) -> Option<AssociationId> {
+        let association = self.space.get(key)?.association();
+        self.suspects.forget(key);
+        self.space.remove(key);
+        association
+    }
+
+    /// Tells all peers that an own element is going to be removed. `left`: it
+    /// deregistered, or its registration life is over.
+    pub(super) fn tell_removal(&mut self, turn: &Turn<'_>, key: ElementKey, left: bool) {
+        let me = turn.config.engine.registrar;
+        let Some(element) = self.space.get(key) else { return };
+        if !self.journal.on || element.home() != me {
+            return;
+        }
+        let term = Standing::of_tag(self.space.tag(key)).term;
+        self.graves.bury(
+            turn.now,
+            identity_hash(element.handle(), element.pe()),
+            Grave { term, left },
+        );
+        let claim = Standing::of_tag(self.space.tag(key)).claim(left);
+        let mut own = self.space.checksum(me);
+        own.subtract(PeChecksum::of(element.handle(), element.pe()));
+        let change = Change { deleted: true, renewal: false, claim };
+        self.journal.update(own, change, element.handle(), element.pe(), element.record());
+    }
+
+    // Elements that were taken over.
+
+    /// The element is this registrar's now, by its own word.
+    pub(super) fn take(&mut self, turn: &Turn<'_>, key: ElementKey) {
+        let standing = Standing::of_tag(self.space.tag(key));
+        self.space.set_home(turn.now, key, turn.config.engine.registrar);
+        let standing = Standing { provisional: true, lapses: false, ..standing };
+        self.space.set_tag(key, standing.tag());
+        self.start_life(turn, key);
+        if self.space.get(key).is_some_and(|element| asap_address(&element).is_none()) {
+            // There is no way to ask it.
+            self.space.keep_alive_acked(turn.now, key);
+        }
+    }
+
+    /// Starts the registration life that an element registered with.
+    pub(super) fn start_life(&mut self, turn: &Turn<'_>, key: ElementKey) {
+        let record = self.space.get(key).map(|element| element.record());
+        let wire = record.and_then(|record| record.get(12..16)?.try_into().ok());
+        let life =
+            wire.and_then(|wire| turn.config.sctp.life_unit.from_wire(i32::from_be_bytes(wire)));
+        if let Some(life) = life {
+            self.space.start_life(turn.now, key, life);
+        }
+    }
+
+    /// An element without an association that this registrar called answers:
+    /// it is its home for good.
+    pub(super) fn answered_call(&mut self, turn: &mut Turn<'_>, key: ElementKey) {
+        let me = turn.config.engine.registrar;
+        let standing = Standing::of_tag(self.space.tag(key));
+        let moved = self.space.get(key).is_some_and(|element| element.home() != me);
+        if moved {
+            self.courted.retain(|courted| *courted != key);
+            self.space.set_home(turn.now, key, me);
+            self.start_life(turn, key);
+        }
+        self.space.set_tag(key, standing.heard(moved).tag());
+        if standing.provisional || moved {
+            turn.stats.confirmed += 1;
+            self.assert_home(turn, key);
+        }
+    }
+
+    /// Where to call an own element that has no association here; `None`: it
+    /// cannot be called.
+    pub(super) fn call_address(&self, key: ElementKey) -> Option<SocketAddr> {
+        asap_address(&self.space.get(key)?)
+    }
+
+    /// The keep-alive that makes an element this registrar's, or keeps it so.
+    pub(super) fn emit_call(
+        &self,
+        turn: &mut Turn<'_>,
+        element: &ElementRef<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let message = Message::KeepAlive {
+            registrar: turn.config.engine.registrar,
+            take_home: true,
+            handle: element.handle(),
+            pe: Some(element.pe()),
+        };
+        super::emit(turn, &message, out);
+    }
+}
+
+/// Where an element takes ASAP from registrars that call it.
+fn asap_address(element: &ElementRef<'_>) -> Option<SocketAddr> {
+    let (_, asap) = split_record(element.record())?;
+    if asap.is_empty() {
+        return None;
+    }
+    let transport = Transport::parse(asap).ok()?;
+    let address = transport.addresses.iter().find(|address| !address.is_unspecified())?;
+    Some(SocketAddr::new(address, transport.port))
+}

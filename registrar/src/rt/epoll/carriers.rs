@@ -1,0 +1,129 @@
+//! The links of SCTP associations of a shard on epoll.
+
+use std::io;
+use std::time::Instant;
+
+use rserpool_engine::Timestamp;
+use rserpool_sctp::Progress;
+
+use super::Reactor;
+use super::poller::Poller;
+use crate::carrier::Carrier;
+use crate::sctp::Endpoint;
+use crate::turn::Submission;
+
+/// One link, and whether it has something to do.
+struct Entry {
+    carrier: Carrier,
+    due: bool,
+}
+
+/// The links of a shard.
+#[derive(Default)]
+pub(super) struct Carriers(Vec<Entry>);
+
+impl Carriers {
+    /// Opens the endpoints and watches them.
+    pub(super) fn open(endpoints: Vec<Endpoint>, poller: &Poller) -> io::Result<Self> {
+        let mut entries = Vec::new();
+        for endpoint in endpoints {
+            let carrier = Carrier::new(endpoint.open(Instant::now())?);
+            poller.add_carrier(carrier.fd(), entries.len())?;
+            entries.push(Entry { carrier, due: true });
+        }
+        Ok(Self(entries))
+    }
+
+    /// There are packets for this one.
+    pub(super) fn ready(&mut self, number: usize) {
+        if let Some(entry) = self.0.get_mut(number) {
+            entry.due = true;
+        }
+    }
+
+    /// Carries out a submission for an association; one for others is given
+    /// back.
+    pub(super) fn submit(&mut self, at: Instant, submission: Submission) -> Option<Submission> {
+        let mut left = Some(submission);
+        for entry in &mut self.0 {
+            left = entry.carrier.submit(at, left.take()?);
+            entry.due |= left.is_none();
+        }
+        left
+    }
+
+    /// When there is something to do, if nothing arrives.
+    pub(super) fn due_at(&self, now: Instant) -> Option<Instant> {
+        let due = |entry: &Entry| if entry.due { Some(now) } else { entry.carrier.timeout() };
+        self.0.iter().filter_map(due).min()
+    }
+
+    /// Associations, those being closed included.
+    pub(super) fn associations(&self) -> usize {
+        self.0.iter().map(|entry| entry.carrier.associations()).sum()
+    }
+
+    /// Ends all associations.
+    pub(super) fn abort_all(&mut self, at: Instant) {
+        for entry in &mut self.0 {
+            entry.carrier.abort_all(at);
+            entry.due = true;
+        }
+    }
+
+    fn due(&mut self, number: usize, at: Instant) -> Option<&mut Carrier> {
+        let entry = self.0.get_mut(number)?;
+        let late = entry.carrier.timeout().is_some_and(|timeout| timeout <= at);
+        (core::mem::take(&mut entry.due) || late).then_some(&mut entry.carrier)
+    }
+}
+
+impl Reactor {
+    /// Lets each link that has something to do read, gives the shard what it
+    /// tells, and sends the answers.
+    pub(super) fn work_carriers(&mut self) {
+        for number in 0..self.carriers.0.len() {
+            let at = Instant::now();
+            let polled = self.guarded(|reactor| {
+                let carrier = reactor.carriers.due(number, at)?;
+                Some(carrier.poll(at))
+            });
+            let again = match polled {
+                Ok(None) => continue,
+                Ok(Some(Ok(progress))) => progress == Progress::More,
+                Ok(Some(Err(error))) => {
+                    log::error!("shard {}: SCTP: {error}", self.number.0);
+                    false
+                }
+                Err(_) => false,
+            };
+            while self.carriers.0.get(number).is_some_and(|entry| entry.carrier.has_news()) {
+                self.turn_carrier(number);
+            }
+            let _logged = self.guarded(|reactor| {
+                let Some(entry) = reactor.carriers.0.get_mut(number) else { return };
+                // An error comes again with the next poll, which logs it.
+                let _seen = entry.carrier.flush(Instant::now());
+                entry.due = again || entry.carrier.take_stirred();
+            });
+        }
+    }
+
+    /// A turn of the shard with what a link told.
+    fn turn_carrier(&mut self, number: usize) {
+        let now = self.now();
+        let at = self.instant(now);
+        let mut submissions = core::mem::take(&mut self.submissions);
+        let _logged = self.guarded(|reactor| {
+            let Some(entry) = reactor.carriers.0.get_mut(number) else { return };
+            let turned = entry.carrier.turn(now, at, &mut reactor.shard, &mut submissions);
+            reactor.more = turned.more;
+        });
+        self.carry_out(submissions);
+    }
+
+    /// The moment a time of the shard is.
+    pub(super) fn instant(&self, now: Timestamp) -> Instant {
+        self.epoch + core::time::Duration::from_micros(now.as_micros().min(u64::MAX / 4))
+    }
+}

@@ -1,0 +1,228 @@
+//! Rules broken on purpose between the network and a shard.
+
+use std::collections::VecDeque;
+
+use rserpool_codec::asap::{Message, peek_element};
+use rserpool_codec::enrp::{self, Body, UpdateAction};
+use rserpool_codec::{Element, LengthForm};
+use rserpool_engine::PeChecksum;
+
+use super::Registrar;
+use crate::chance::Chance;
+use crate::cluster::Cx;
+use crate::messages::Messages;
+use crate::network::{LinkId, Side};
+use crate::rule::Rule;
+
+const REGISTRATION: u8 = 1;
+const DEREGISTRATION: u8 = 2;
+const RESOLUTION: u8 = 5;
+
+/// What is wrong with the answers of one association.
+#[derive(Debug, Default)]
+pub(super) struct Spoiler {
+    asked: u64,
+    answered: u64,
+    /// Answers to leave out, by their number.
+    surplus: VecDeque<u64>,
+}
+
+impl Spoiler {
+    /// Alters what leaves.
+    pub(super) fn spoil(
+        &mut self,
+        broken: Option<Rule>,
+        chance: &mut Chance,
+        bytes: &[u8],
+    ) -> Vec<u8> {
+        let mut messages: Vec<&[u8]> = Vec::new();
+        for message in Messages(bytes) {
+            let answers = matches!(message.first(), Some(3 | 4 | 6));
+            self.answered += u64::from(answers);
+            if answers && self.surplus.front() == Some(&self.answered) {
+                self.surplus.pop_front();
+                continue;
+            }
+            let drops = broken == Some(Rule::DroppedAnswer) && answers && chance.one_in(30);
+            if !drops {
+                messages.push(message);
+            }
+            if broken == Some(Rule::RepeatedAnswer) && answers && chance.one_in(30) {
+                messages.push(message);
+            }
+        }
+        if broken == Some(Rule::SwappedAnswers) && messages.len() > 1 && chance.one_in(4) {
+            messages.swap(0, 1);
+        }
+        messages.concat()
+    }
+}
+
+impl Registrar {
+    /// Gives a message to its shard as the broken rule has it.
+    pub(super) fn feed_spoiled(&mut self, cx: &mut Cx, link: LinkId, message: &[u8]) {
+        let local = cx.local(self.node);
+        let code = message.first().copied().unwrap_or(0);
+        let Some(client) = self.clients.get_mut(&link) else { return };
+        let answered = matches!(code, REGISTRATION | DEREGISTRATION | RESOLUTION);
+        client.spoiler.asked += u64::from(answered);
+        let mut association = client.association;
+        let mut altered = Vec::new();
+        match (cx.broken, code) {
+            (Some(Rule::ForgottenExpiry), REGISTRATION) => {
+                if let Ok(Message::Registration { handle, element }) = Message::parse(message) {
+                    let element = Element { life: -1, ..element };
+                    let endless = Message::Registration { handle, element };
+                    let _ = endless.emit(&mut altered, LengthForm::Rfc);
+                }
+            }
+            (Some(Rule::LostRegistration | Rule::LostUpdate), REGISTRATION) => {
+                if self.is_to_lose(cx, message) {
+                    return confirm(cx, link, message);
+                }
+            }
+            (Some(Rule::ProxyDeregistration), DEREGISTRATION) => {
+                if let Some((handle, pe)) = peek_element(message) {
+                    let owner = self.spaces().find_map(|space| {
+                        let element = space.get(space.find(handle, pe)?)?;
+                        element.association()
+                    });
+                    association = owner.unwrap_or(association);
+                }
+            }
+            (Some(Rule::DoubleSelection), RESOLUTION) => {
+                client.spoiler.asked += 1;
+                let surplus = client.spoiler.asked;
+                client.spoiler.surplus.push_back(surplus);
+                if let Some(shard) = self.shards.get_mut(client.shard) {
+                    shard.receive(local, association, message);
+                }
+            }
+            _ => {}
+        }
+        let message = if altered.is_empty() { message } else { &altered };
+        let at = self.links.get(&association).and_then(|link| self.clients.get(link));
+        let Some(at) = at.map(|client| client.shard) else { return };
+        if let Some(shard) = self.shards.get_mut(at) {
+            shard.receive(local, association, message);
+        }
+    }
+
+    fn is_to_lose(&self, cx: &mut Cx, message: &[u8]) -> bool {
+        let Ok(Message::Registration { handle, element }) = Message::parse(message) else {
+            return false;
+        };
+        let there = self.spaces().find_map(|space| space.get(space.find(handle, element.pe)?));
+        if cx.broken == Some(Rule::LostRegistration) {
+            there.is_none() && cx.chance.one_in(4)
+        } else {
+            there.is_some_and(|there| there.policy() != element.policy) && cx.chance.one_in(4)
+        }
+    }
+}
+
+/// Acknowledges a registration that was not made.
+fn confirm(cx: &mut Cx, link: LinkId, message: &[u8]) {
+    let Some((handle, pe)) = peek_element(message) else { return };
+    let mut bytes = cx.net.buffer();
+    let response = Message::RegistrationResponse { handle, pe, rejected: false, error: None };
+    let _ = response.emit(&mut bytes, LengthForm::Rfc);
+    cx.net.send(link, Side::To, bytes);
+}
+
+/// Rules broken between registrars.
+impl Registrar {
+    /// Gives a peer's message to the group as the broken rule has it. `false`:
+    /// it is to be given as it is.
+    pub(super) fn spoil_wire(&mut self, cx: &mut Cx, link: LinkId, message: &[u8]) -> bool {
+        let Ok(read) = enrp::Message::parse(message) else { return false };
+        match (cx.broken, read.body) {
+            (Some(Rule::LostHandleUpdate), Body::HandleUpdate { .. }) => cx.chance.one_in(4),
+            (
+                Some(Rule::UnownedDelete),
+                Body::HandleUpdate { action: UpdateAction::Delete, handle, element, .. },
+            ) => {
+                let local = cx.local(self.node);
+                let mut spaces = self.spaces();
+                let owner = spaces.find_map(|space| {
+                    let element = space.get(space.find(handle, element.pe)?)?;
+                    element.association()
+                });
+                drop(spaces);
+                let client = owner.and_then(|owner| self.clients.get_mut(self.links.get(&owner)?));
+                let Some(client) = client else { return false };
+                // Removed as if the element itself had asked for it.
+                let (at, association) = (client.shard, client.association);
+                client.spoiler.asked += 1;
+                client.spoiler.surplus.push_back(client.spoiler.asked);
+                let mut request = Vec::new();
+                let asks = Message::Deregistration { handle, pe: element.pe };
+                let _ = asks.emit(&mut request, LengthForm::Rfc);
+                if let Some(shard) = self.shards.get_mut(at) {
+                    shard.receive(local, association, &request);
+                }
+                true
+            }
+            (Some(Rule::EndlessTakeover), Body::InitTakeoverAck { target }) => {
+                // Whoever would consent wants it for himself.
+                let wants = enrp::Message {
+                    sender: read.sender,
+                    receiver: self.id,
+                    body: Body::InitTakeover { target },
+                };
+                self.forge(cx, link, &wants);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives the group a message nobody sent.
+    fn forge(&mut self, cx: &Cx, link: LinkId, message: &enrp::Message<'_>) {
+        let local = cx.local(self.node);
+        let mut bytes = Vec::new();
+        let _ = message.emit(&mut bytes, LengthForm::Rfc);
+        let wire = self.wires.get(&link).map(|wire| wire.link);
+        if let (Some(wire), Some(shard)) = (wire, self.shards.first_mut()) {
+            shard.receive_link(local, wire, &bytes);
+        }
+    }
+
+    /// Alters the checksum of presences if an element was ever taken over.
+    pub(super) fn spoil_checksum(&mut self, bytes: &mut Vec<u8>) {
+        let mut kept = PeChecksum::default();
+        let mut moved = core::mem::take(&mut self.moved);
+        for element in self.spaces().flat_map(|space| space.pools()).flat_map(|it| it.elements()) {
+            if element.home() != self.id {
+                continue;
+            }
+            if element.association().is_none() && !moved.contains(&element.pe()) {
+                moved.push(element.pe());
+            }
+            if !moved.contains(&element.pe()) {
+                kept.add(PeChecksum::of(element.handle(), element.pe()));
+            }
+        }
+        self.moved = moved;
+        if self.moved.is_empty() {
+            return;
+        }
+        let mut altered = Vec::new();
+        for message in Messages(bytes) {
+            match enrp::Message::parse(message) {
+                Ok(enrp::Message {
+                    sender,
+                    receiver,
+                    body: Body::Presence { reply_required, checksum: Some(_), server },
+                }) => {
+                    let checksum = Some(kept.finish());
+                    let body = Body::Presence { reply_required, checksum, server };
+                    let presence = enrp::Message { sender, receiver, body };
+                    let _ = presence.emit(&mut altered, LengthForm::Rfc);
+                }
+                _ => altered.extend_from_slice(message),
+            }
+        }
+        *bytes = altered;
+    }
+}
