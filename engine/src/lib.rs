@@ -132,7 +132,6 @@ mod shard_map;
 mod sharded;
 mod slab;
 mod sorted;
-mod sparse;
 mod time;
 pub mod tree;
 mod wheel;

@@ -52,6 +52,16 @@ pub struct Summary {
     pub trace: Vec<String>,
 }
 
+impl Summary {
+    /// Adds the counts of another run.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.faults += other.faults;
+        self.connections += other.connections;
+        self.checks += other.checks;
+    }
+}
+
 /// Something was wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

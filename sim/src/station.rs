@@ -77,7 +77,7 @@ impl Station {
             request_timeout: cx.settings.request_timeout,
             churn: cx.settings.churn,
             known,
-            link: Link::Waits(cx.chance.below(SECOND / 2)),
+            link: Link::Waits(cx.settings.element_start + cx.chance.below(SECOND / 2)),
             members: Vec::new(),
             calls: Vec::new(),
             attempts: 0,
@@ -138,6 +138,13 @@ impl Station {
         match self.link {
             Link::Up { registrar, link, .. } => Some((registrar, link)),
             Link::Waits(_) | Link::Connecting(..) => None,
+        }
+    }
+
+    /// An alarm rang; one that was set before a later one means nothing.
+    pub(crate) fn ring(&mut self, cx: &mut Cx) {
+        if self.alarm.is_some_and(|alarm| alarm <= cx.net.now()) {
+            self.wake(cx);
         }
     }
 
@@ -293,9 +300,10 @@ impl Station {
             core::mem::swap(&mut bytes, conversation.output());
             cx.net.send(link, Side::To, bytes);
         }
-        if moves {
+        let registrar = cx.net.node_at(link, Side::From).index();
+        let is_there = self.connected().is_some_and(|(other, _)| other == registrar);
+        if moves && !is_there {
             self.calls.remove(at);
-            let registrar = cx.net.node_at(link, Side::From).index();
             let before = core::mem::replace(&mut self.link, Link::Waits(0));
             self.up(cx, link, registrar, Side::To);
             if let Link::Up { link, side, .. } = before {

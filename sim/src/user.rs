@@ -58,6 +58,13 @@ impl User {
         }
     }
 
+    /// An alarm rang; one that was set before a later one means nothing.
+    pub(crate) fn ring(&mut self, cx: &mut Cx) {
+        if self.alarm.is_some_and(|alarm| alarm <= cx.net.now()) {
+            self.wake(cx);
+        }
+    }
+
     /// Does what is due, and sets the next alarm.
     pub(crate) fn wake(&mut self, cx: &mut Cx) {
         let now = cx.net.now();

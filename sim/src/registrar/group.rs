@@ -65,10 +65,8 @@ impl Registrar {
     /// Whether a node's connection is another registrar's.
     pub(super) fn accept_wire(&mut self, cx: &mut Cx, link: LinkId, from: NodeId) {
         let local = cx.local(self.node);
-        let peer = Peer {
-            address: SocketAddr::new(address(from), 50_000),
-            transport: TransportKind::Tcp,
-        };
+        let peer =
+            Peer { address: SocketAddr::new(address(from), 50_000), transport: TransportKind::Tcp };
         let accepted = self.shards.first_mut().and_then(|shard| shard.accept_link(local, peer));
         match accepted {
             Some(wire) => self.add_wire(link, wire, Side::To),
@@ -269,13 +267,15 @@ fn plain(message: &[u8]) -> String {
         }
         Body::HandleTableResponse { rejected, more, pools } => {
             let elements = pools.iter().flat_map(|pool| pool.elements.iter());
-            let elements: Vec<_> =
-                elements.map(|it| format!("{} of {}", it.pe, it.home)).collect();
+            let elements: Vec<_> = elements.map(|it| format!("{} of {}", it.pe, it.home)).collect();
             format!("{sender}: table, rejected {rejected}, more {more}, {elements:?}")
         }
         Body::HandleUpdate { action, handle, element, .. } => {
             let claim = Extensions::of(message).claim;
-            format!("{sender}: {action:?} {} of {handle}, {:?}, {claim:?}", element.pe, element.policy)
+            format!(
+                "{sender}: {action:?} {} of {handle}, {:?}, {claim:?}",
+                element.pe, element.policy
+            )
         }
         body => format!("{sender}: {body:?}"),
     }

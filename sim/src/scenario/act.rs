@@ -117,9 +117,8 @@ impl Scenario {
             _ => {
                 let identity = if words.take("anew") { Identity::New } else { Identity::Kept };
                 cluster.set_identity(node, identity);
-                let ended = cluster.end_fault(
-                    |fault| matches!(fault, Fault::Gone(other, ..) if other == node),
-                );
+                let ended = cluster
+                    .end_fault(|fault| matches!(fault, Fault::Gone(other, ..) if other == node));
                 if ended { Ok(()) } else { Err("it runs".to_owned()) }
             }
         }
