@@ -16,10 +16,9 @@ use core::time::Duration;
 use crate::PolicyKind;
 use crate::element::{Element, Flag};
 use crate::order::{Order, Orders, Selected};
-use crate::paged::NONE;
+use crate::paged::{NONE, Sparse};
 use crate::policy::Standing;
 use crate::slab::{Slab, Vacant};
-use crate::sparse::Sparse;
 use crate::{ElementKey, Timestamp};
 
 use continuum::Continuum;
@@ -205,8 +204,8 @@ impl Modes {
         Self {
             records: Slab::for_slots(0),
             zones: Zones::for_slots(slots, seed),
-            settled: Sparse::EMPTY,
-            marks: Sparse::EMPTY,
+            settled: Sparse::new(),
+            marks: Sparse::new(),
             selections: 0,
             listed: Selected::new(),
         }

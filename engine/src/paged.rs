@@ -81,6 +81,72 @@ impl<T, const PAGE: usize> IndexMut<u32> for Paged<T, PAGE> {
     }
 }
 
+/// An array of `T` of which few slots are used: a page is there once one of
+/// its slots was reserved.
+pub(crate) struct Sparse<T> {
+    pages: Vec<Option<Box<[T; SPARSE]>>>,
+}
+
+/// Entries of a page of a sparse array.
+const SPARSE: usize = 512;
+
+impl<T: Copy + Default> Sparse<T> {
+    pub(crate) const fn new() -> Self {
+        Self { pages: Vec::new() }
+    }
+
+    /// Makes sure that `slot` can be written.
+    #[inline]
+    pub(crate) fn reserve(&mut self, slot: u32) {
+        let page = slot as usize / SPARSE;
+        if !matches!(self.pages.get(page), Some(Some(_))) {
+            if page >= self.pages.len() {
+                self.pages.resize_with(page + 1, || None);
+            }
+            self.pages[page] = vec![T::default(); SPARSE].try_into().ok();
+        }
+    }
+
+    /// The entry of a slot, if it can be written.
+    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
+        let page = self.pages.get(slot as usize / SPARSE)?.as_ref()?;
+        Some(&page[slot as usize % SPARSE])
+    }
+}
+
+#[cold]
+fn absent() -> ! {
+    unreachable!("a slot is reserved before it is used")
+}
+
+impl<T> Index<u32> for Sparse<T> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, slot: u32) -> &T {
+        match &self.pages[slot as usize / SPARSE] {
+            Some(page) => &page[slot as usize % SPARSE],
+            None => absent(),
+        }
+    }
+}
+
+impl<T> IndexMut<u32> for Sparse<T> {
+    #[inline]
+    fn index_mut(&mut self, slot: u32) -> &mut T {
+        match &mut self.pages[slot as usize / SPARSE] {
+            Some(page) => &mut page[slot as usize % SPARSE],
+            None => absent(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sparse<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sparse").field("pages", &self.pages.len()).finish_non_exhaustive()
+    }
+}
+
 impl<T, const PAGE: usize> fmt::Debug for Paged<T, PAGE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Paged").field("pages", &self.pages.len()).finish_non_exhaustive()

@@ -20,6 +20,7 @@ fn a_long_run_equals_the_model_and_draws_fairly() {
     // The program `oracle` of `rserpool-benches` runs more.
     let run = oracle::run(1, 40_000, |_| ());
     assert_eq!((run.sessions, run.operations), (8, 40_000));
+    run.fairness.assert_fair();
     assert!(run.selected > 20_000, "{}", run.selected);
 }
 

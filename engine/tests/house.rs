@@ -48,6 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("rserpool-benches", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
+    ("rserpool-sim", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
     ("rserpool-sctp", &[]),
     ("rserpool-bare", &["rserpool-engine", "rserpool-codec", "rserpool-registrar"]),
 ];

@@ -35,7 +35,7 @@ freeze 0x0000ec01
 wait_until 10 "removal of the frozen element" unknown EchoPool
 thaw 0x0000ec01
 stop "0x0000aa0$((3 - first))"
-wait_until 10 "deregistration" seen 1 pe pr1 asap-deregistration handle=PingPongPool
+wait_until 10 "deregistration" seen 1 "pe$((3 - first))" pr1 asap-deregistration handle=PingPongPool
 unknown PingPongPool
 
 step "many elements, an association each, and resolutions, with 5 % of all packets lost"

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use rserpool_registrar::Host;
 
 use crate::plan::{Compat, Pace, Plan, Target, Transport};
 use crate::population::CheckedPolicy;
@@ -165,6 +166,11 @@ struct Load {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     shards: Option<u16>,
 
+    /// What drives the shards of the registrar that is started
+    /// [default: io_uring where this system allows it, else epoll]
+    #[arg(long, value_enum, value_name = "HOST", conflicts_with = "target")]
+    host: Option<Host>,
+
     /// Seconds after which a registrar that does not answer is given up
     #[arg(long, value_name = "S", default_value_t = 15,
           value_parser = clap::value_parser!(u32).range(1..=600))]
@@ -262,6 +268,7 @@ impl Cli {
             forget_within: seconds(load.forget_within),
             pid: load.pid,
             shards: load.shards,
+            host: load.host,
             seed: load.seed,
             out: load.out.clone(),
             progress: !load.no_progress,
@@ -453,6 +460,7 @@ mod tests {
             (&["--workload", "mass-failure", "--churn", "3"], "--churn", "allowed: 0"),
             (&["--workload", "huge-pool", "--clients", "2"], "--clients", "1 to 1"),
             (&["--shards", "0"], "--shards", "1..=1024"),
+            (&["--host", "kqueue"], "--host", "io_uring, epoll"),
             (&["--target", "tcp://host"], "--target", "tcp://HOST:PORT"),
             (&["--target", "tcp://host:0"], "--target", "tcp://HOST:PORT"),
             (&["--policies", "fastest"], "--policies", "round-robin, weighted-random, least-used"),

@@ -9,7 +9,8 @@ use std::process::{Child, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rserpool_registrar::{AsapAddress, Options, Running, start};
+use clap::ValueEnum as _;
+use rserpool_registrar::{Announce, AsapAddress, Host, Options, Running, start};
 
 use crate::null;
 use crate::plan::{Plan, Transport};
@@ -41,6 +42,8 @@ pub(crate) struct ServeOptions {
     transport: Transport,
     #[arg(long)]
     shards: Option<u16>,
+    #[arg(long, value_enum)]
+    host: Option<Host>,
 }
 
 impl fmt::Display for Inside {
@@ -58,6 +61,8 @@ impl Inside {
         arguments.extend(["--transport".to_owned(), plan.transport.name().to_owned()]);
         let shards = plan.shards.map(|shards| ["--shards".to_owned(), shards.to_string()]);
         arguments.extend(shards.into_iter().flatten());
+        let host = plan.host.and_then(|host| Some(host.to_possible_value()?.get_name().to_owned()));
+        arguments.extend(host.into_iter().flat_map(|host| ["--host".to_owned(), host]));
         Self::spawn(&arguments, plan.transport, "the registrar inside")
     }
 
@@ -143,22 +148,25 @@ fn told(status: ExitStatus) -> String {
 
 /// Serves as a registrar until standard input is closed.
 pub(crate) fn serve(options: &ServeOptions) -> ExitCode {
-    let asap = match options.transport {
-        Transport::Tcp => AsapAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
-        Transport::Sctp | Transport::SctpUdp => {
-            return told_end(Err(format!("it cannot do {} yet", options.transport.name())));
-        }
+    let transport = options.transport;
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    let asap = match transport {
+        Transport::Tcp => AsapAddress::Tcp(free),
+        Transport::Sctp => AsapAddress::Sctp(free),
+        Transport::SctpUdp => AsapAddress::SctpUdp(free),
     };
     let options = Options {
         asap: vec![asap],
+        announce: vec![Announce::Off],
         shards: options.shards,
+        host: options.host,
         keep_alive_interval: options.keep_alive_interval,
         // A host so busy that this program answers late is no dead element.
         keep_alive_timeout: Duration::from_secs(30),
         ..Options::default()
     };
     told_end(match start(&options) {
-        Ok(running) => attend(running),
+        Ok(running) => attend(running, transport),
         Err(error) => Err(error.to_string()),
     })
 }
@@ -190,10 +198,15 @@ fn told_end(ended: Result<(), String>) -> ExitCode {
     }
 }
 
-fn attend(mut running: Running) -> Result<(), String> {
+fn attend(mut running: Running, transport: Transport) -> Result<(), String> {
     const LOOK: Duration = Duration::from_millis(50);
     static CLOSED: AtomicBool = AtomicBool::new(false);
-    let address = running.asap_tcp().first().copied().ok_or("it listens nowhere")?;
+    let bound = match transport {
+        Transport::Tcp => running.asap_tcp(),
+        Transport::Sctp => &running.bound().asap_sctp,
+        Transport::SctpUdp => running.asap_sctp_udp(),
+    };
+    let address = bound.first().copied().ok_or("it listens nowhere")?;
     ready(address).map_err(|error| error.to_string())?;
     std::thread::spawn(|| {
         // Its end, also by an error, is what is waited for.

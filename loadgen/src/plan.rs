@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rserpool_registrar::Host;
+
 use crate::population::{CheckedPolicy, Shape};
 use crate::workload::Workload;
 
@@ -59,6 +61,8 @@ pub struct Plan {
     pub pid: Option<u32>,
     /// How many shards the registrar inside has; none: one a core.
     pub shards: Option<u16>,
+    /// What drives them; none: what this host allows.
+    pub host: Option<Host>,
     /// The same seed makes the same load.
     pub seed: u64,
     /// Where the files of the report go.

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rserpool_loadgen::report::{Report, Verdict};
-use rserpool_registrar::{AsapAddress, Options, start};
+use rserpool_registrar::{Announce, AsapAddress, Options, start};
 
 /// A door to a registrar that can be shut, with all who are in it.
 #[derive(Clone)]
@@ -80,7 +80,12 @@ fn report(out: &Path) -> Report {
 #[test]
 fn when_a_registrar_of_a_group_goes_away_no_acknowledged_element_is_lost() {
     let free = AsapAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
-    let options = Options { asap: vec![free], shards: Some(1), ..Options::default() };
+    let options = Options {
+        asap: vec![free],
+        announce: vec![Announce::Off],
+        shards: Some(1),
+        ..Options::default()
+    };
     let registrar = start(&options).expect("a registrar");
     let doors = [0, 1].map(|_| Door::new(registrar.asap_tcp()[0]));
     let out = Out(std::env::temp_dir().join(format!("rserpool-group-{}", std::process::id())));

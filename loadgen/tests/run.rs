@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rserpool_loadgen::report::{Report, Verdict};
-use rserpool_registrar::{AsapAddress, Options, Running, start};
+use rserpool_registrar::{Announce, AsapAddress, Options, Running, start};
 
 /// Longer than any of these runs may take, on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,7 +86,12 @@ fn told(output: &Output) -> (i32, String, String) {
 /// A registrar in this process.
 fn registrar() -> (Running, String) {
     let free = AsapAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
-    let options = Options { asap: vec![free], shards: Some(2), ..Options::default() };
+    let options = Options {
+        asap: vec![free],
+        announce: vec![Announce::Off],
+        shards: Some(2),
+        ..Options::default()
+    };
     let running = start(&options).expect("a registrar");
     let target = format!("tcp://{}", running.asap_tcp()[0]);
     (running, target)
@@ -446,4 +451,41 @@ fn two_reports_are_compared_and_the_exit_status_tells() {
     assert!(code == 2 && stderr.contains("elements 1000 and 1001"), "{stderr}");
     let (code, _, stderr) = compare(&json(&a), &a.0.join("report.html"));
     assert!(code == 2 && stderr.contains("report.html"), "{stderr}");
+}
+
+#[test]
+fn a_run_over_sctp_in_udp_is_right_for_every_registration_and_selection() {
+    let out = Out::new("sctp-udp");
+    let (code, stdout, stderr) = run(&out, &["--transport", "sctp-udp", "--no-progress"]);
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    let report = out.report();
+    assert_eq!((report.registrar.transport.as_str(), report.checks.errors), ("sctp-udp", 0));
+    assert!(report.registrar.target.starts_with("sctp-udp://127.0.0.1:"), "{stdout}");
+    assert_eq!(report.phases[0].operations[0].count, 1000);
+    assert!(report.selections.resolutions > 100, "{stdout}");
+}
+
+#[test]
+fn a_mass_failure_over_sctp_in_udp_is_noticed_and_overcome() {
+    let out = Out::new("sctp-failure");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-loadgen"));
+    command.args(["--workload", "mass-failure", "--transport", "sctp-udp", "--elements", "600"]);
+    command.args(["--duration", "3", "--connections", "8", "--rate", "500", "--clients", "2"]);
+    command.args(["--no-progress", "--out"]).arg(&out.0);
+    let (code, stdout, stderr) = told(&finish(spawn(command)));
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let report = out.report();
+    assert!(report.findings[0].value.is_some_and(|elements| elements > 100.0), "{stdout}");
+    assert!(report.findings[3].value.is_some(), "{stdout}");
+}
+
+#[test]
+fn over_sctp_in_udp_nobody_to_answer_is_told_as_soon() {
+    let out = Out::new("sctp-nobody");
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = format!("sctp-udp://{}", socket.local_addr().unwrap());
+    let (code, stdout, stderr) = run(&out, &["--target", &target]);
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    assert!(stderr.contains(&target) && stderr.contains("nobody answers within 5 s"), "{stderr}");
+    assert!(!out.0.exists(), "nothing was measured");
 }

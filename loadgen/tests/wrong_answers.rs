@@ -14,7 +14,7 @@ use rserpool_codec::asap::Message;
 use rserpool_codec::{Addresses, Element, Elements, Frame, LengthForm, Transport, frame};
 use rserpool_engine::{PeId, Policy, PoolHandle, RegistrarId};
 use rserpool_loadgen::report::{Report, Verdict};
-use rserpool_registrar::{AsapAddress, Options, start};
+use rserpool_registrar::{Announce, AsapAddress, Options, start};
 
 /// What the proxy does with a message: forwards it, or sends these to the
 /// load generator instead.
@@ -32,6 +32,16 @@ type Spoil = fn(&Message<'_>, u64) -> Fate;
 struct Defect {
     request: Spoil,
     response: Spoil,
+    /// What becomes of the other side when one closes its connection.
+    closed: fn(&TcpStream),
+}
+
+impl Defect {
+    const NONE: Self = Self { request: forward, response: forward, closed: close };
+}
+
+fn close(other: &TcpStream) {
+    let _ = other.shutdown(std::net::Shutdown::Both);
 }
 
 fn forward(_: &Message<'_>, _: u64) -> Fate {
@@ -186,8 +196,14 @@ fn proxy(registrar: SocketAddr, defect: Defect) -> SocketAddr {
             let to_client = Arc::new(Mutex::new(back.expect("a socket")));
             let to_server = Arc::new(Mutex::new(onward.expect("a socket")));
             let answers = Arc::clone(&to_client);
-            thread::spawn(move || relay(client, &to_server, &answers, defect.request));
-            thread::spawn(move || relay(server, &to_client, &to_client, defect.response));
+            thread::spawn(move || {
+                relay(client, &to_server, &answers, defect.request);
+                (defect.closed)(&to_server.lock().expect("a socket"));
+            });
+            thread::spawn(move || {
+                relay(server, &to_client, &to_client, defect.response);
+                (defect.closed)(&to_client.lock().expect("a socket"));
+            });
         }
     });
     address
@@ -211,20 +227,25 @@ fn relay(mut from: TcpStream, onward: &Mutex<TcpStream>, client: &Mutex<TcpStrea
             input.drain(..bytes);
         }
     }
-    let _ = onward.lock().expect("a socket").shutdown(std::net::Shutdown::Both);
 }
 
 /// The errors that a run counts against a registrar with a defect, by kind.
-fn errors(test: &str, defect: Defect) -> BTreeMap<String, u64> {
+fn errors(test: &str, defect: Defect, options: &[&str]) -> BTreeMap<String, u64> {
     let free = AsapAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
-    let options = Options { asap: vec![free], shards: Some(1), ..Options::default() };
-    let registrar = start(&options).expect("a registrar");
+    let settings = Options {
+        asap: vec![free],
+        announce: vec![Announce::Off],
+        shards: Some(1),
+        ..Options::default()
+    };
+    let registrar = start(&settings).expect("a registrar");
     let target = format!("tcp://{}", proxy(registrar.asap_tcp()[0], defect));
     let out = std::env::temp_dir().join(format!("rserpool-loadgen-{test}-{}", std::process::id()));
     let output = Command::new(env!("CARGO_BIN_EXE_rserpool-loadgen"))
         .args(["--target", &target, "--elements", "400", "--pools", "20", "--connections", "4"])
-        .args(["--duration", "1", "--rate", "1000", "--churn", "40", "--no-progress", "--out"])
+        .args(["--rate", "1000", "--no-progress", "--out"])
         .arg(&out)
+        .args(options)
         .output()
         .expect("the program");
     let json = fs::read(out.join("report.json")).expect("a report");
@@ -238,10 +259,14 @@ fn errors(test: &str, defect: Defect) -> BTreeMap<String, u64> {
     report.checks.errors_by_kind
 }
 
+const CANONICAL: [&str; 4] = ["--duration", "1", "--churn", "40"];
+const MASS_FAILURE: [&str; 6] =
+    ["--workload", "mass-failure", "--duration", "6", "--forget-within", "1"];
+
 #[test]
 fn a_proxy_without_a_defect_is_right() {
-    let defect = Defect { request: forward, response: forward };
-    assert_eq!(errors("right", defect), BTreeMap::new());
+    assert_eq!(errors("right", Defect::NONE, &CANONICAL), BTreeMap::new());
+    assert_eq!(errors("right-failure", Defect::NONE, &MASS_FAILURE), BTreeMap::new());
 }
 
 #[test]
@@ -257,14 +282,21 @@ fn each_wrong_answer_is_found_out() {
     ];
     let requests: [(&str, Spoil); 3] =
         [("lost", forget), ("refused", refuse), ("not-registered", keep)];
-    let responses = responses.map(|(kind, response)| (kind, Defect { request: forward, response }));
-    let requests = requests.map(|(kind, request)| (kind, Defect { request, response: forward }));
+    let responses = responses.map(|(kind, response)| (kind, Defect { response, ..Defect::NONE }));
+    let requests = requests.map(|(kind, request)| (kind, Defect { request, ..Defect::NONE }));
     thread::scope(|scope| {
         for (kind, defect) in responses.into_iter().chain(requests) {
             scope.spawn(move || {
-                let errors = errors(kind, defect);
+                let errors = errors(kind, defect, &CANONICAL);
                 assert!(errors.get(kind).is_some_and(|&count| count > 0), "{kind}: {errors:?}");
             });
         }
     });
+}
+
+#[test]
+fn a_registrar_that_does_not_forget_elements_that_are_gone_is_found_out() {
+    let defect = Defect { closed: |_| (), ..Defect::NONE };
+    let errors = errors("unforgotten", defect, &MASS_FAILURE);
+    assert!(errors.get("not-registered").is_some_and(|&count| count > 0), "{errors:?}");
 }

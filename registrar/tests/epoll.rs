@@ -7,6 +7,8 @@
 mod hostile;
 #[path = "lifecycle.rs"]
 mod lifecycle;
+#[path = "sctp.rs"]
+mod sctp;
 #[path = "service.rs"]
 mod service;
 

@@ -21,7 +21,7 @@ fn pool_elements_register_and_pool_users_find_them() {
         assert_eq!(host.ask(element, &registration(&handle, 7))[..2], [3, 0]);
         assert_eq!(resolved(&host.ask(user, &resolution(&handle))), [7]);
         assert_eq!(host.ask(element, &deregistration(&handle, 7))[0], 4);
-        assert_eq!(resolved(&host.ask(user, &resolution(&handle))), [0_u32; 0]);
+        assert!(resolved(&host.ask(user, &resolution(&handle))).is_empty());
     }
     let stats = running.stop().unwrap().stats;
     assert_eq!(stats.traffic().accepted, 2);
@@ -84,7 +84,7 @@ fn who_does_not_answer_keep_alives_goes_and_who_does_stays() {
             }
         }
     }
-    assert_eq!(resolved(&host.ask(id, &resolution(b"b"))), [0_u32; 0]);
+    assert!(resolved(&host.ask(id, &resolution(b"b"))).is_empty());
     assert_eq!(resolved(&host.ask(id, &resolution(b"a"))), [1]);
 }
 
@@ -158,7 +158,7 @@ fn a_peer_that_restarts_begins_without_elements() {
     let mut host = Host::at("127.0.0.1", port, Tuning::default());
     let id = host.begin(&running, Some(5000));
     host.run("association after the restart", |host| host.is_up(id));
-    assert_eq!(resolved(&host.ask(id, &resolution(b"a"))), [0_u32; 0]);
+    assert!(resolved(&host.ask(id, &resolution(b"a"))).is_empty());
     assert_eq!(host.ask(id, &registration(b"a", 1))[..2], [3, 0]);
     let stats = running.stats();
     assert_eq!((stats.elements(), stats.connections()), (1, 1));

@@ -14,6 +14,9 @@ use crate::settings::{SECOND, micros};
 /// between its shards, and the turns it takes.
 const SLACK: Micros = SECOND / 10;
 
+/// How long registrars may take to agree after a fault among them.
+const SETTLING: Micros = 20 * SECOND;
+
 /// Checks what has to hold at any time.
 pub(crate) fn check(cluster: &mut Cluster) {
     cluster.cx.model.checks += 1;
@@ -115,7 +118,11 @@ fn is_certain(cluster: &Cluster, station: usize, known: &Known) -> Option<usize>
     let Standing::Registered { registrar: by, sent } = known.standing else { return None };
     let found = cluster.registrars.get(registrar)?;
     let quiet = cluster.cx.model.quiet_since(station.node, found.node)?;
+    // Who owns what after a fault among registrars, they have to find out first.
+    let group = cluster.group_quiet()?;
+    let settled = group == 0 || cluster.cx.net.now() > group + SETTLING;
     let certain = known.wanted
+        && settled
         && by == registrar
         && sent >= quiet
         && cluster.cx.net.is_open(link)
@@ -241,7 +248,8 @@ fn find_lost(cluster: &Cluster, station: usize) -> Option<String> {
             }
             let handle = PoolHandle::new(cluster.cx.model.pool_of(number)?.name.as_bytes());
             let mut spaces = registrar.spaces();
-            let found = spaces.find_map(|space| Some(space.get(space.find(handle, known.pe)?)?.home()));
+            let found =
+                spaces.find_map(|space| Some(space.get(space.find(handle, known.pe)?)?.home()));
             if found != Some(home.id) {
                 let (other, home) = (&registrar.name, home.id);
                 return Some(format!("to {other}, the home of {name} is {found:?}, not {home}"));

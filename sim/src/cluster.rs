@@ -191,7 +191,7 @@ impl Cluster {
             match happening {
                 Happening::Alarm(Alarm::Mesh(_, from, to)) => registrar.mesh(cx, from, to),
                 Happening::Alarm(Alarm::Writable(link, _)) => registrar.writable(cx, link),
-                Happening::Alarm(_) => registrar.wake(cx),
+                Happening::Alarm(_) => registrar.ring(cx),
                 Happening::Accept { link } => registrar.accept(cx, link),
                 Happening::Arrived { link, bytes, .. } => registrar.arrived(cx, link, bytes),
                 Happening::Closed { link, .. } => registrar.closed(cx, link),
@@ -204,7 +204,7 @@ impl Cluster {
         } else if let Some(station) = at.checked_sub(group).and_then(|at| self.stations.get_mut(at))
         {
             match happening {
-                Happening::Alarm(Alarm::Wake(_)) => station.wake(cx),
+                Happening::Alarm(Alarm::Wake(_)) => station.ring(cx),
                 Happening::Alarm(_) => station.settle(cx),
                 Happening::Connected { link } => station.connected_by(cx, link),
                 Happening::Arrived { link, bytes, .. } => {
@@ -219,7 +219,7 @@ impl Cluster {
             at.checked_sub(group + hosts).and_then(|at| self.users.get_mut(at))
         {
             match happening {
-                Happening::Alarm(Alarm::Wake(_)) => user.wake(cx),
+                Happening::Alarm(Alarm::Wake(_)) => user.ring(cx),
                 Happening::Alarm(_) => user.writable(cx),
                 Happening::Connected { link } => user.connected_by(cx, link),
                 Happening::Arrived { link, bytes, .. } => {
@@ -230,6 +230,15 @@ impl Cluster {
                 Happening::Accept { .. } | Happening::Datagram { .. } => {}
             }
         }
+    }
+
+    /// Since when nothing is wrong with and between registrars, if nothing is.
+    pub(crate) fn group_quiet(&self) -> Option<Micros> {
+        let nodes = || self.registrars.iter().map(|registrar| registrar.node);
+        let pairs = nodes().flat_map(|a| nodes().map(move |b| (a, b)));
+        pairs
+            .map(|(a, b)| self.cx.model.quiet_since(a, b))
+            .try_fold(0, |latest, since| since.map(|since| latest.max(since)))
     }
 
     /// The name of a node.
@@ -264,7 +273,16 @@ impl Cluster {
         for (_, happening) in now {
             self.happen_to(node, happening);
         }
-        self.happen_to(node, Happening::Alarm(Alarm::Wake(node)));
+        let cx = &mut self.cx;
+        let at = node.index();
+        let (group, hosts) = (self.registrars.len(), self.stations.len());
+        if let Some(registrar) = self.registrars.get_mut(at) {
+            registrar.wake(cx);
+        } else if let Some(station) = self.stations.get_mut(at - group) {
+            station.wake(cx);
+        } else if let Some(user) = self.users.get_mut(at - group - hosts) {
+            user.wake(cx);
+        }
     }
 
     /// Ends a node's process, or its whole machine.

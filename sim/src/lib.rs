@@ -4,13 +4,14 @@
 //!
 //! [`run_seed`] draws a cluster and its faults from a seed, lets them happen
 //! and holds what the registrars know against what is true. Equal seeds give
-//! equal runs.
+//! equal runs. [`scenario`] runs races that are written down.
 
 mod chance;
 mod checks;
 mod clock;
 mod cluster;
 mod faults;
+mod fleet;
 mod ledger;
 mod messages;
 mod model;
@@ -25,5 +26,6 @@ mod station;
 mod trace;
 mod user;
 
+pub use fleet::{Fleet, run_seeds};
 pub use rule::Rule;
 pub use run::{Failure, Options, Summary, Tracing, run_seed};

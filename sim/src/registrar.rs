@@ -10,8 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use rserpool_codec::LengthForm;
 use rserpool_codec::asap::Message;
 use rserpool_engine::{
-    AssociationId, Handlespace, PeId, PoolHandle, RegistrarId, ShardId, ShardMap,
-    TransportKind,
+    AssociationId, Handlespace, PeId, PoolHandle, RegistrarId, ShardId, ShardMap, TransportKind,
 };
 use rserpool_proto::enrp;
 use rserpool_proto::registrar::{Config, Loopback, Output, Peer, Shard};
@@ -21,6 +20,7 @@ use crate::messages::Messages;
 use crate::model::ElementNo;
 use crate::network::{Alarm, Health, LinkId, Micros, NodeId, Side};
 use crate::rule::Rule;
+use crate::settings::SECOND;
 use crate::trace::trace;
 
 use group::Wire;
@@ -31,6 +31,8 @@ use spoil::Spoiler;
 const BATCHES_MAX: usize = 4;
 /// The port pool elements' hosts take ASAP at.
 const CLIENT_PORT: u16 = 40_000;
+/// Alarms within 10 ms that are too many.
+const WAKES_MAX: u32 = 2_000;
 /// Pool elements that time-outs are handled for at once.
 const BUDGET: usize = 8;
 
@@ -76,6 +78,11 @@ pub(crate) struct Registrar {
     /// When the last association went.
     pub(crate) closed_last: Micros,
     alarm: Option<Micros>,
+    /// Alarms in a short time; too many and it does nothing else.
+    wakes: u32,
+    busy_since: Micros,
+    /// Links that broke, if a rule about takeovers is broken.
+    undead: Vec<(enrp::LinkId, Vec<u8>)>,
     /// Elements it took over, if a rule about them is broken.
     moved: Vec<PeId>,
 }
@@ -115,6 +122,9 @@ impl Registrar {
             started: 0,
             closed_last: 0,
             alarm: None,
+            wakes: 0,
+            busy_since: 0,
+            undead: Vec::new(),
             moved: Vec::new(),
         };
         registrar.start(cx);
@@ -149,7 +159,6 @@ impl Registrar {
         self.shards.iter().map(Shard::handlespace)
     }
 
-
     /// Whether an association is open.
     pub(crate) fn has(&self, association: AssociationId) -> bool {
         self.links.contains_key(&association)
@@ -172,11 +181,8 @@ impl Registrar {
         let shard = cx.chance.index(self.shards.len());
         let address = SocketAddr::new(address(from), CLIENT_PORT);
         // Who uses TCP cannot be called by a registrar.
-        let transport = if cx.settings.uses_sctp(from) {
-            TransportKind::Sctp
-        } else {
-            TransportKind::Tcp
-        };
+        let transport =
+            if cx.settings.uses_sctp(from) { TransportKind::Sctp } else { TransportKind::Tcp };
         let local = cx.local(self.node);
         let Some(shards) = self.shards.get_mut(shard) else { return };
         let Some(association) = shards.open(local, Peer { address, transport }) else {
@@ -282,10 +288,30 @@ impl Registrar {
         self.turn(cx);
     }
 
-    /// An alarm rang.
+    /// An alarm rang; one that was set before a later one means nothing.
+    pub(crate) fn ring(&mut self, cx: &mut Cx) {
+        if self.alarm.is_some_and(|alarm| alarm <= cx.net.now()) {
+            self.wake(cx);
+        }
+    }
+
+    /// Does what is due.
     pub(crate) fn wake(&mut self, cx: &mut Cx) {
         let local = cx.local(self.node);
         self.alarm = None;
+        let now = cx.net.now();
+        if now > self.busy_since + SECOND / 100 {
+            (self.busy_since, self.wakes) = (now, 0);
+        }
+        self.wakes += 1;
+        if self.wakes > WAKES_MAX {
+            let due: Vec<_> = self.shards.iter().map(Shard::next_timeout).collect();
+            let name = &self.name;
+            cx.model.fail(|| format!("{name} is never done: at {local:?}, due are {due:?}"));
+        }
+        if !self.undead.is_empty() {
+            self.raise_dead(cx);
+        }
         for (shard, stalled) in self.shards.iter_mut().zip(&self.stalled) {
             if !stalled && shard.next_timeout().is_some_and(|next| next <= local) {
                 shard.handle_timeout(local, BUDGET);
@@ -449,6 +475,7 @@ impl Registrar {
         self.clients.clear();
         self.links.clear();
         self.wires.clear();
+        self.undead.clear();
         self.wire_links.clear();
         self.serving = false;
         self.shards.clear();
@@ -479,10 +506,8 @@ impl Registrar {
         let local = cx.local(self.node);
         let home = usize::from(self.config.map.shard_of(handle).0);
         let Some(shard) = self.shards.get_mut(home) else { return Vec::new() };
-        let peer = Peer {
-            address: SocketAddr::from(([10, 0, 0, 1], 1)),
-            transport: TransportKind::Tcp,
-        };
+        let peer =
+            Peer { address: SocketAddr::from(([10, 0, 0, 1], 1)), transport: TransportKind::Tcp };
         let Some(association) = shard.open(local, peer) else { return Vec::new() };
         let mut bytes = cx.net.buffer();
         let request = Message::HandleResolution { handle, subscribe: false, items: Some(items) };
@@ -526,10 +551,8 @@ impl Registrar {
         let _ = Message::Unreachable { handle, pe: known.pe }.emit(&mut bytes, LengthForm::Rfc);
         let at = usize::from(self.config.map.shard_of(handle).0);
         let Some(shard) = self.shards.get_mut(at) else { return };
-        let peer = Peer {
-            address: SocketAddr::from(([10, 0, 0, 1], 1)),
-            transport: TransportKind::Tcp,
-        };
+        let peer =
+            Peer { address: SocketAddr::from(([10, 0, 0, 1], 1)), transport: TransportKind::Tcp };
         for association in (0..times).filter_map(|_| shard.open(local, peer)).collect::<Vec<_>>() {
             shard.receive(local, association, &bytes);
             shard.close(local, association);

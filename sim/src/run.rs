@@ -52,6 +52,16 @@ pub struct Summary {
     pub trace: Vec<String>,
 }
 
+impl Summary {
+    /// Adds the counts of another run.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.faults += other.faults;
+        self.connections += other.connections;
+        self.checks += other.checks;
+    }
+}
+
 /// Something was wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -82,7 +92,7 @@ pub fn run_seed(seed: u64, options: &Options) -> Result<Summary, Failure> {
     match options.tracing {
         Tracing::Everything => run_once(seed, options, Keep::Everything),
         Tracing::Failure => run_once(seed, options, Keep::Nothing)
-            .or_else(|first| Err(run_once(seed, options, Keep::Tail).err().unwrap_or(first))),
+            .map_err(|first| run_once(seed, options, Keep::Tail).err().unwrap_or(first)),
     }
 }
 

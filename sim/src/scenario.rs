@@ -82,8 +82,10 @@ pub fn run_scenario(text: &str) -> Result<(), Failure> {
     let result = ran.unwrap_or_else(|panic| Err(panic_text(panic.as_ref())));
     let now = scenario.cluster.as_ref().map_or(0, |cluster| cluster.cx.net.now());
     let trace = scenario.cluster.map(|cluster| cluster.cx.trace.into_lines());
-    result.map_err(|what| {
-        Failure { what, at: Duration::from_micros(now), trace: trace.unwrap_or_default() }
+    result.map_err(|what| Failure {
+        what,
+        at: Duration::from_micros(now),
+        trace: trace.unwrap_or_default(),
     })
 }
 

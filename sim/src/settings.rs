@@ -62,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) shards: u16,
     /// How the registrars are a group.
     pub(crate) group: enrp::Config,
+    /// When pool elements start.
+    pub(crate) element_start: Micros,
     /// Whether the identifiers of registrars are their numbers.
     pub(crate) numbered: bool,
     /// Whether datagrams reach the other registrars.
@@ -98,6 +100,7 @@ impl Settings {
             registrars: 1,
             shards: 1,
             group: enrp::Config::default(),
+            element_start: 6 * SECOND,
             numbered: true,
             multicast: true,
             all_mentors: true,
@@ -159,6 +162,7 @@ impl Settings {
             registrars,
             shards: [1, 1, 2, 3, 4][chance.index(5)],
             group: draw_group(&mut chance),
+            element_start: 0,
             numbered: false,
             multicast: chance.one_in(2),
             all_mentors: chance.one_in(2),

@@ -12,7 +12,7 @@ use crate::ledger::{Asked, Ledger};
 use crate::messages::Messages;
 use crate::model::{ElementNo, Standing};
 use crate::network::{LinkId, Micros, NodeId, Side};
-use crate::settings::{SECOND, StationSettings, draw_policy, micros};
+use crate::settings::{SECOND, StationSettings, draw_policy};
 use crate::trace::trace;
 
 /// Calls of registrars it keeps.
@@ -20,6 +20,7 @@ const CALLS_MAX: usize = 8;
 
 /// Where its association stands.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a host")]
 enum Link {
     /// It tries to connect at this time.
     Waits(Micros),
@@ -77,7 +78,7 @@ impl Station {
             request_timeout: cx.settings.request_timeout,
             churn: cx.settings.churn,
             known,
-            link: Link::Waits(cx.chance.below(SECOND / 2)),
+            link: Link::Waits(cx.settings.element_start + cx.chance.below(SECOND / 2)),
             members: Vec::new(),
             calls: Vec::new(),
             attempts: 0,
@@ -138,6 +139,13 @@ impl Station {
         match self.link {
             Link::Up { registrar, link, .. } => Some((registrar, link)),
             Link::Waits(_) | Link::Connecting(..) => None,
+        }
+    }
+
+    /// An alarm rang; one that was set before a later one means nothing.
+    pub(crate) fn ring(&mut self, cx: &mut Cx) {
+        if self.alarm.is_some_and(|alarm| alarm <= cx.net.now()) {
+            self.wake(cx);
         }
     }
 
@@ -228,7 +236,7 @@ impl Station {
             member.machine.disconnected();
         }
         self.attempts += 1;
-        let wait = SECOND / 10 << self.attempts.min(4);
+        let wait = (SECOND / 10) << self.attempts.min(4);
         self.link = Link::Waits(cx.net.now() + wait / 2 + cx.chance.below(wait));
     }
 
@@ -293,9 +301,10 @@ impl Station {
             core::mem::swap(&mut bytes, conversation.output());
             cx.net.send(link, Side::To, bytes);
         }
-        if moves {
+        let registrar = cx.net.node_at(link, Side::From).index();
+        let is_there = self.connected().is_some_and(|(other, _)| other == registrar);
+        if moves && !is_there {
             self.calls.remove(at);
-            let registrar = cx.net.node_at(link, Side::From).index();
             let before = core::mem::replace(&mut self.link, Link::Waits(0));
             self.up(cx, link, registrar, Side::To);
             if let Link::Up { link, side, .. } = before {
@@ -481,6 +490,7 @@ fn set_wanted(cx: &mut Cx, number: ElementNo, wanted: bool) {
 }
 
 /// Notes in the model what the registrar said.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is new fails")]
 fn note(
     cx: &mut Cx,
     node: NodeId,
@@ -539,14 +549,4 @@ fn note(
             cx.model.fail(|| format!("{name}: {other:?} is new"));
         }
     }
-}
-
-/// The longest time until an element registers again.
-pub(crate) fn interval(settings: &StationSettings) -> Micros {
-    let config = element::Config {
-        life: settings.life,
-        reregistration_interval: settings.interval,
-        ..element::Config::default()
-    };
-    micros(config.reregistration_interval())
 }

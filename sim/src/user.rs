@@ -16,6 +16,7 @@ use crate::settings::SECOND;
 use crate::trace::trace;
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a pool user")]
 enum Link {
     Waits(Micros),
     Connecting(LinkId, usize),
@@ -55,6 +56,13 @@ impl User {
             found: Vec::new(),
             alarm: None,
             tokens: 0,
+        }
+    }
+
+    /// An alarm rang; one that was set before a later one means nothing.
+    pub(crate) fn ring(&mut self, cx: &mut Cx) {
+        if self.alarm.is_some_and(|alarm| alarm <= cx.net.now()) {
+            self.wake(cx);
         }
     }
 

@@ -2,7 +2,6 @@
 //! tests.
 
 #[path = "../../../engine/tests/oracle/mod.rs"]
-#[expect(dead_code, reason = "the engine's own tests use the rest")]
 #[expect(clippy::unwrap_used, reason = "the model is that of a test: it fails by panicking")]
 #[expect(clippy::wildcard_enum_match_arm, reason = "the model names the policies that differ")]
 mod oracle;
@@ -51,5 +50,6 @@ fn main() -> io::Result<()> {
     for (name, draws, single, pairs) in run.fairness.results() {
         writeln!(out, "| {name} | {draws} | {single:.1} | {pairs:.1} |")?;
     }
+    run.fairness.assert_fair();
     Ok(())
 }

@@ -12,6 +12,7 @@ struct Counts {
     own: u32,
     armed: u32,
     orders: crate::order::Counts,
+    /// Small blocks and nodes of rosters.
     rosters: (u32, u32),
     byte_blocks: u32,
 }
@@ -39,8 +40,8 @@ impl Handlespace {
         assert_eq!(counts.elements, self.by_pe.len(), "each element is in the index");
         assert_eq!(counts.own, self.homes.len_of(self.watch.own), "own elements are counted");
         self.orders.assert_counts(counts.orders);
+        assert_eq!(counts.rosters, self.rosters.assert_invariants(), "rosters are accounted for");
         self.assert_zones();
-        assert_eq!(counts.rosters, self.rosters.assert_invariants(), "so are those of rosters");
         let bytes = self.bytes.assert_invariants();
         assert_eq!(counts.byte_blocks, bytes, "blocks of bytes are accounted for");
         for vacant in self.elements.vacant() {

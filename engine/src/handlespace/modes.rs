@@ -39,11 +39,10 @@ impl Handlespace {
             | SelectionMode::SlowStart { .. } => {}
         }
         let mut members = Vec::with_capacity(pool.len as usize);
-        let mut number = 0;
-        while let Some((found, member)) = pool.roster.next(&self.rosters, number) {
+        pool.roster.visit(&self.rosters, 0, |_, member| {
             members.push(member);
-            number = found + 1;
-        }
+            true
+        });
         let (order, elements) = (&mut pool.order, &mut self.elements);
         self.orders.set_mode(order, mode, kind.rule(), elements, &members);
         Ok(())

@@ -389,13 +389,13 @@ impl Handlespace {
             return 0;
         }
         let Some(group) = self.homes.find(from.get().into()) else { return 0 };
-        // The list goes with its last element.
-        let taken = batch.min(self.homes.len_of(group) as usize);
-        for _ in 0..taken {
-            let Some(slot) = self.homes.first(group) else { unreachable!("so many are there") };
+        // The list of a home goes with its last element.
+        let count = batch.min(self.homes.len_of(group) as usize);
+        for done in 0..count {
+            let Some(slot) = self.homes.first(group) else { return done };
             self.take(now, group, slot);
         }
-        taken
+        count
     }
 
     /// Makes an element of another home this registrar's own, to be kept alive

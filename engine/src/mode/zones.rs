@@ -8,10 +8,9 @@ use crate::element::{Element, Flag};
 use crate::index;
 use crate::mode::{Call, ZoneId};
 use crate::order::{Order, Orders, Selected};
-use crate::paged::NONE;
+use crate::paged::{NONE, Sparse};
 use crate::policy::Standing;
 use crate::slab::{Slab, Vacant};
-use crate::sparse::Sparse;
 use crate::{ElementKey, PolicyKind};
 
 /// The zone of an element. It is that of the generation named only.
@@ -92,7 +91,7 @@ const fn hash(number: u32, zone: u32) -> u64 {
 
 impl Zones {
     pub(crate) fn for_slots(slots: u32, seed: u64) -> Self {
-        Self { slots, seed, places: Sparse::EMPTY, by_zone: None }
+        Self { slots, seed, places: Sparse::new(), by_zone: None }
     }
 
     /// Makes sure that there can be orders of zones, of elements below `end`.
@@ -230,7 +229,7 @@ impl ByZone {
             orders: Orders::for_slots(slots, seed),
             zones: Slab::for_slots(0),
             index: index::Index::for_slots(0),
-            passed: Sparse::EMPTY,
+            passed: Sparse::new(),
         }
     }
 
@@ -260,7 +259,6 @@ impl ByZone {
         slot: u32,
         change: impl FnOnce(&mut Orders, &mut Order, &mut Element),
     ) {
-        self.orders.places.reserve(slot);
         let mut order = self.zones[record].order;
         let mut shadow = element;
         let has_count = matches!(order, Order::Turns { .. });

@@ -180,7 +180,7 @@ impl Session {
             page: Vec::new(),
             download: None,
             removed: Vec::new(),
-            fairness: Fairness::default(),
+            fairness: Fairness::new(seed),
             selected: 0,
             is_thorough: true,
         }

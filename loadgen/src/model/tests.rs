@@ -294,6 +294,72 @@ fn a_drained_element_is_a_fault() {
     only(&model, Fault::Drained, 1);
 }
 
+/// The value of elements that are never drained.
+fn value_of(policy: CheckedPolicy) -> u32 {
+    u32::from(policy != CheckedPolicy::RoundRobin)
+}
+
+/// Resolves and answers with these elements, which have that value.
+fn show(model: &mut Model, elements: &[u32]) {
+    let ticket = model.resolve_sent(0, 10);
+    let value = value_of(model.population().pool(0).policy);
+    let elements: Vec<_> = elements.iter().map(|&e| answered(model, e, value)).collect();
+    answer(model, &ticket, &elements);
+}
+
+/// Whether an answer with the element is right now.
+fn may_show(model: &Model, element: u32) -> bool {
+    let mut model = model.clone();
+    let before = model.faults.count(Fault::NotRegistered);
+    show(&mut model, &[element]);
+    model.faults.count(Fault::NotRegistered) == before
+}
+
+#[test]
+fn an_element_that_was_cut_may_show_until_it_is_to_be_forgotten() {
+    for policy in CheckedPolicy::ALL {
+        for change in 0..4 {
+            let mut model = registered(policy, |_| value_of(policy));
+            match change {
+                0 => {}
+                1 => model.register_sent(3, value_of(policy)),
+                2 => model.deregister_sent(3),
+                _ => {
+                    model.deregister_sent(3);
+                    model.deregistered(3);
+                    model.register_sent(3, value_of(policy));
+                }
+            }
+            model.cut(3);
+            model.cut(3);
+            assert_eq!(model.status(3), Status::Cut);
+            assert!(may_show(&model, 3), "{policy:?} {change}");
+            model.forgotten(3);
+            assert_eq!((model.status(3), model.certain(0)), (Status::Absent, 9));
+            assert!(!may_show(&model, 3), "{policy:?} {change}");
+            model.register_sent(3, value_of(policy));
+            model.registered(3);
+            assert_eq!(model.certain(0), 10);
+            let all: Vec<u32> = [0, 1, 2, 4, 5, 6, 7, 8, 9, 3].into();
+            show(&mut model, &all);
+            assert_eq!(model.faults.total(), 0, "{:?}", model.faults.samples());
+        }
+    }
+}
+
+#[test]
+fn a_group_may_lag_behind_but_not_once_it_is_settled() {
+    let mut model = registered(CheckedPolicy::LeastUsed, |_| 0);
+    model.rules = Rules { rotation: true, alone: false };
+    resolve(&mut model, 10, &[1, 2]);
+    let ticket = model.resolve_sent(0, 3);
+    model.check(&ticket, &Answer::Unknown, &mut Vec::new());
+    assert_eq!((model.faults.total(), model.lagging()), (0, 2));
+    model.settle_group();
+    resolve(&mut model, 10, &[1, 2]);
+    only(&model, Fault::TooFew, 1);
+}
+
 #[test]
 fn a_refused_registration_leaves_the_element_as_it_was() {
     let mut model = registered(CheckedPolicy::LeastUsed, |element| 10 + element);

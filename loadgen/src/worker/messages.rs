@@ -50,6 +50,10 @@ impl Worker {
                 self.model.faults.add(Fault::Unexpected, what);
             }
             Event::Announce { .. } => {}
+            Event::PoolChanged { handle, .. } => {
+                let what = format_args!("news of {handle}, which nobody asked for");
+                self.model.faults.add(Fault::Unexpected, what);
+            }
             Event::Unexpected(unexpected) => self.unexpected(&unexpected),
             other => self.model.faults.add(Fault::Unexpected, format_args!("{other:?}")),
         }

@@ -35,7 +35,7 @@ pub struct MeasureOptions {
     pipelined: Vec<u32>,
     /// The servers
     #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = Kind::parse,
-          default_value = "uring,epoll,glommio,registrar")]
+          default_value = "uring,epoll,glommio,registrar,registrar-epoll")]
     servers: Vec<Kind>,
     /// The core of the servers; the client takes another one
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -116,7 +116,7 @@ fn once(
 ) -> io::Result<(f64, f64)> {
     let server = Server::start(kind, options.server_core, sizes)?;
     let _elements: Option<TcpStream> = match kind {
-        Kind::Registrar => Some(registrar::fill(server.address)?.0),
+        Kind::Registrar | Kind::RegistrarEpoll => Some(registrar::fill(server.address)?.0),
         Kind::Uring | Kind::Epoll | Kind::Glommio => None,
     };
     let mut used = Vec::new();

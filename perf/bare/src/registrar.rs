@@ -9,7 +9,7 @@ use std::time::Duration;
 use rserpool_codec::asap::Message;
 use rserpool_codec::{Addresses, Element, Frame, LengthForm, Transport, frame};
 use rserpool_engine::{PeId, Policy, PoolHandle, RegistrarId};
-use rserpool_registrar::{AsapAddress, Options, start};
+use rserpool_registrar::{Announce, AsapAddress, Host, Options, start};
 
 use crate::server::{Sizes, keep_to, ready};
 
@@ -20,11 +20,13 @@ const ELEMENTS: u32 = 10;
 const LIFE: i32 = 3_600_000;
 
 /// Serves until the process ends, with one shard on this core.
-pub(crate) fn serve(core: usize) -> io::Result<()> {
+pub(crate) fn serve(host: Host, core: usize) -> io::Result<()> {
     keep_to(core)?;
     let options = Options {
         asap: vec![AsapAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
+        announce: vec![Announce::Off],
         shards: Some(1),
+        host: Some(host),
         // Keep-alives are no part of what is compared.
         keep_alive_interval: Duration::ZERO,
         ..Options::default()

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 
+use rserpool_registrar::Host;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::{epoll, executor, registrar, uring};
@@ -20,13 +21,16 @@ pub enum Kind {
     Epoll,
     /// glommio's own sockets.
     Glommio,
-    /// The registrar with one shard.
+    /// The registrar with one shard, on io_uring.
     Registrar,
+    /// The registrar with one shard, on epoll.
+    RegistrarEpoll,
 }
 
 impl Kind {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 4] = [Self::Uring, Self::Epoll, Self::Glommio, Self::Registrar];
+    pub const ALL: [Self; 5] =
+        [Self::Uring, Self::Epoll, Self::Glommio, Self::Registrar, Self::RegistrarEpoll];
 
     /// Its name in options and reports.
     #[must_use]
@@ -36,6 +40,7 @@ impl Kind {
             Self::Epoll => "epoll",
             Self::Glommio => "glommio",
             Self::Registrar => "registrar",
+            Self::RegistrarEpoll => "registrar-epoll",
         }
     }
 
@@ -92,8 +97,10 @@ pub fn serve(kind: Kind, core: usize, sizes: Sizes) -> io::Result<()> {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         std::process::exit(0);
     });
-    if kind == Kind::Registrar {
-        return registrar::serve(core);
+    match kind {
+        Kind::Registrar => return registrar::serve(Host::IoUring, core),
+        Kind::RegistrarEpoll => return registrar::serve(Host::Epoll, core),
+        Kind::Uring | Kind::Epoll | Kind::Glommio => {}
     }
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     listener.set_nonblocking(true)?;
@@ -108,7 +115,7 @@ pub fn serve(kind: Kind, core: usize, sizes: Sizes) -> io::Result<()> {
             epoll::serve(&listener, sizes)
         }
         Kind::Glommio => executor::serve(listener, core, sizes),
-        Kind::Registrar => Ok(()),
+        Kind::Registrar | Kind::RegistrarEpoll => Ok(()),
     }
 }
 

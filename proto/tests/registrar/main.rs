@@ -1,6 +1,7 @@
 //! The registrar's ASAP side, rule by rule, over one shard and over several
 //! that are wired by the test.
 
+mod dialects;
 mod golden;
 mod hostile;
 mod limits;
@@ -9,4 +10,5 @@ mod mesh;
 mod random;
 mod registration;
 mod resolution;
+mod subscription;
 mod wired;

@@ -13,7 +13,7 @@ use rserpool_sctp::udp::{Bind, UdpLink, bind};
 use rserpool_sctp::{AssocId, DownReason, Event, Link, Progress, SendError, Tuning};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::peer;
+use super::peer;
 
 pub(crate) const ASAP: u32 = 11;
 pub(crate) const ENRP: u32 = 12;
@@ -75,8 +75,12 @@ impl Host {
         id
     }
 
+    pub(crate) fn begin_to(&mut self, to: SocketAddr) -> AssocId {
+        self.link.connect_udp(Instant::now(), &[to], ASAP_PORT, None).unwrap()
+    }
+
     pub(crate) fn connect_to(&mut self, to: SocketAddr) -> AssocId {
-        let id = self.link.connect_udp(Instant::now(), &[to], ASAP_PORT, None).unwrap();
+        let id = self.begin_to(to);
         self.run("an association", |host| host.is_up(id));
         id
     }

@@ -18,6 +18,8 @@ use crate::trace::trace;
 /// The port registrars take ENRP at.
 const PORT: u16 = 9901;
 
+const PRESENCE: u8 = 1;
+
 /// An association with another registrar.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -25,6 +27,8 @@ pub(super) struct Wire {
     side: Side,
     /// Whole messages the group does not want yet.
     unfed: Vec<u8>,
+    /// The last presence, if a rule about takeovers is broken.
+    presence: Vec<u8>,
 }
 
 /// Where a node is.
@@ -65,10 +69,8 @@ impl Registrar {
     /// Whether a node's connection is another registrar's.
     pub(super) fn accept_wire(&mut self, cx: &mut Cx, link: LinkId, from: NodeId) {
         let local = cx.local(self.node);
-        let peer = Peer {
-            address: SocketAddr::new(address(from), 50_000),
-            transport: TransportKind::Tcp,
-        };
+        let peer =
+            Peer { address: SocketAddr::new(address(from), 50_000), transport: TransportKind::Tcp };
         let accepted = self.shards.first_mut().and_then(|shard| shard.accept_link(local, peer));
         match accepted {
             Some(wire) => self.add_wire(link, wire, Side::To),
@@ -78,7 +80,7 @@ impl Registrar {
     }
 
     fn add_wire(&mut self, link: LinkId, wire: enrp::LinkId, side: Side) {
-        self.wires.insert(link, Wire { link: wire, side, unfed: Vec::new() });
+        self.wires.insert(link, Wire { link: wire, side, unfed: Vec::new(), presence: Vec::new() });
         self.wire_links.insert(wire, link);
     }
 
@@ -96,6 +98,10 @@ impl Registrar {
         let local = cx.local(self.node);
         let Some(wire) = self.wires.remove(&link) else { return false };
         self.wire_links.remove(&wire.link);
+        if cx.broken == Some(Rule::ForgottenTakeover) && !wire.presence.is_empty() {
+            self.undead.push((wire.link, wire.presence));
+            return true;
+        }
         if let Some(shard) = self.shards.first_mut() {
             shard.close_link(local, wire.link);
         }
@@ -129,7 +135,13 @@ impl Registrar {
             }
             fed += message.len();
             trace!(cx, "{} <= {}", self.name, plain(message));
-            if cx.broken.is_some() && self.spoil_wire(cx, link, message) {
+            if cx.broken == Some(Rule::ForgottenTakeover)
+                && message.first() == Some(&PRESENCE)
+                && let Some(wire) = self.wires.get_mut(&link)
+            {
+                wire.presence = message.to_vec();
+            }
+            if cx.broken.is_some() && self.spoil_wire(cx, message) {
                 continue;
             }
             if let Some(shard) = self.shards.first_mut() {
@@ -258,6 +270,7 @@ impl Registrar {
 }
 
 /// A message in words.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others say it themselves")]
 fn plain(message: &[u8]) -> String {
     let Ok(Message { sender, body, .. }) = Message::parse(message) else {
         return "what cannot be read".to_owned();
@@ -269,13 +282,15 @@ fn plain(message: &[u8]) -> String {
         }
         Body::HandleTableResponse { rejected, more, pools } => {
             let elements = pools.iter().flat_map(|pool| pool.elements.iter());
-            let elements: Vec<_> =
-                elements.map(|it| format!("{} of {}", it.pe, it.home)).collect();
+            let elements: Vec<_> = elements.map(|it| format!("{} of {}", it.pe, it.home)).collect();
             format!("{sender}: table, rejected {rejected}, more {more}, {elements:?}")
         }
         Body::HandleUpdate { action, handle, element, .. } => {
             let claim = Extensions::of(message).claim;
-            format!("{sender}: {action:?} {} of {handle}, {:?}, {claim:?}", element.pe, element.policy)
+            format!(
+                "{sender}: {action:?} {} of {handle}, {:?}, {claim:?}",
+                element.pe, element.policy
+            )
         }
         body => format!("{sender}: {body:?}"),
     }

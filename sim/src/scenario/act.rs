@@ -117,9 +117,8 @@ impl Scenario {
             _ => {
                 let identity = if words.take("anew") { Identity::New } else { Identity::Kept };
                 cluster.set_identity(node, identity);
-                let ended = cluster.end_fault(
-                    |fault| matches!(fault, Fault::Gone(other, ..) if other == node),
-                );
+                let ended = cluster
+                    .end_fault(|fault| matches!(fault, Fault::Gone(other, ..) if other == node));
                 if ended { Ok(()) } else { Err("it runs".to_owned()) }
             }
         }
@@ -184,6 +183,7 @@ fn policy(kind: Option<PolicyKind>, value: u32) -> Step<Policy> {
 }
 
 /// The value of such a policy.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others have not one value")]
 pub(super) const fn value(policy: Policy) -> Option<u32> {
     match policy {
         Policy::LeastUsed { load } => Some(load),

@@ -35,6 +35,11 @@ fn chi_square(counts: &[u64]) -> f64 {
 }
 
 impl Fairness {
+    /// No draws; `seed` is for where in its share a draw is.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { numbers: BTreeMap::new(), state: mix(seed) }
+    }
+
     /// One of several with these weights was drawn.
     pub(crate) fn drawn(&mut self, name: String, weights: &[u128], at: usize) {
         let sum = |weights: &[u128]| weights.iter().sum::<u128>() as f64;
@@ -42,7 +47,7 @@ impl Fairness {
         if weights.len() == 1 {
             return;
         }
-        self.state += 1;
+        self.state = self.state.wrapping_add(1);
         let within = (mix(self.state) >> 11) as f64 / (1_u64 << 53) as f64;
         let number = (sum(&weights[..at]) + within * weights[at] as f64) / sum(weights);
         let bin = |of: usize, number: f64| {
@@ -67,7 +72,6 @@ impl Fairness {
             let pairs = numbers.pairs.iter().flatten();
             sum.pairs.iter_mut().flatten().zip(pairs).for_each(|(sum, count)| *sum += count);
         }
-        self.state += other.state;
     }
 
     /// For each name: the draws, and how far they and their pairs are from

@@ -87,7 +87,11 @@ impl ModelPool {
         for pe in given {
             let at = left.iter().position(|(_, it)| it == pe).expect("one of the candidates");
             let weights: Vec<u128> = left.iter().map(|(weight, _)| *weight).collect();
-            fairness.drawn(format!("{:?}", self.kind()), &weights, at);
+            let way = match self.mode {
+                SelectionMode::ZoneFirst => ", zone first",
+                _ => "",
+            };
+            fairness.drawn(format!("{:?}{way}", self.kind()), &weights, at);
             left.remove(at);
         }
     }
