@@ -269,31 +269,46 @@ impl Prepared {
             readiness.push(is_ready);
         }
         running.await_ready(&readiness)?;
-        if let (Some(plan), Some(group), Some(inbox)) = (self.group, group, running.inboxes.first())
-        {
-            let thread = GroupThread::start(plan, group.port, Arc::clone(inbox));
-            running.group = Some(thread.map_err(StartError::Host)?);
-        }
-        if let Some(listener) = self.admin {
-            let view = View {
-                bound: running.bound.clone(),
-                map,
-                inboxes: running.inboxes.clone(),
-                started: epoch,
-            };
-            running.admin = Some(Admin::start(listener, view).map_err(StartError::Host)?);
-        }
-        if !self.announce.is_empty() {
-            running.announcer = Some(Announcer::start(self.announce).map_err(StartError::Host)?);
-        }
-        if running.bound.host == Host::IoUring {
-            running.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
-        }
+        let beside = Beside { group: self.group.zip(group), admin: self.admin, map, hearts };
+        running.attend(beside, self.announce)?;
         Ok(running)
     }
 }
 
+/// What runs beside the shards.
+struct Beside {
+    group: Option<(GroupPlan, GroupConfig)>,
+    admin: Option<TcpListener>,
+    map: ShardMap,
+    hearts: Vec<Arc<Heart>>,
+}
+
 impl Running {
+    /// Starts the threads beside those of the shards, which serve already.
+    fn attend(&mut self, beside: Beside, announce: AnnouncePlan) -> Result<(), StartError> {
+        let Beside { group, admin, map, hearts } = beside;
+        if let (Some((plan, group)), Some(inbox)) = (group, self.inboxes.first()) {
+            let thread = GroupThread::start(plan, group.port, Arc::clone(inbox));
+            self.group = Some(thread.map_err(StartError::Host)?);
+        }
+        if let Some(listener) = admin {
+            let view = View {
+                bound: self.bound.clone(),
+                map,
+                inboxes: self.inboxes.clone(),
+                started: self.started,
+            };
+            self.admin = Some(Admin::start(listener, view).map_err(StartError::Host)?);
+        }
+        if !announce.is_empty() {
+            self.announcer = Some(Announcer::start(announce).map_err(StartError::Host)?);
+        }
+        if self.bound.host == Host::IoUring {
+            self.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
+        }
+        Ok(())
+    }
+
     /// What it bound and is limited to.
     #[must_use]
     pub const fn bound(&self) -> &Bound {

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rserpool_proto::registrar;
 use rserpool_sctp::endpoint::{Config, Endpoint};
@@ -137,6 +138,8 @@ impl Bench {
             unfed_bytes_max: 1 << 20,
             connections: Arc::clone(&connections),
             calls: true,
+            group: None,
+            serving: Arc::new(AtomicBool::new(true)),
         });
         Self { script, carrier: Carrier::new((link, Some(3863))), shard, connections }
     }
@@ -166,7 +169,7 @@ impl Bench {
         self.calls()
     }
 
-    fn calls(&mut self) -> Vec<Call> {
+    fn calls(&self) -> Vec<Call> {
         mem::take(&mut self.script.borrow_mut().calls)
     }
 }

@@ -130,7 +130,8 @@ impl GroupPlan {
                 return Err(StartError::Sctp(error));
             }
             let bound = sctp::bind_kernel(endpoint, 1, &tuning)?;
-            self.sctp_port = self.sctp_port.or(bound.addresses.first().map(SocketAddr::port));
+            self.sctp_port =
+                self.sctp_port.or_else(|| bound.addresses.first().map(SocketAddr::port));
             self.bound.sctp.extend(bound.addresses);
             self.endpoints.extend(bound.shards);
         } else {
@@ -145,7 +146,7 @@ impl GroupPlan {
     fn protocol(&self, options: &Options, seed: u64) -> enrp::Config {
         let rfc = options.compat == Compat::Rfc;
         let or = |given: Option<Duration>, rsplib: u64, letter: u64| {
-            given.unwrap_or(Duration::from_millis(if rfc { letter } else { rsplib }))
+            given.unwrap_or_else(|| Duration::from_millis(if rfc { letter } else { rsplib }))
         };
         let group = &options.group;
         let mentors = group.peer.iter().map(|peer| Target {
