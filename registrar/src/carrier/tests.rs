@@ -166,7 +166,7 @@ impl Bench {
         self.calls()
     }
 
-    fn calls(&mut self) -> Vec<Call> {
+    fn calls(&self) -> Vec<Call> {
         mem::take(&mut self.script.borrow_mut().calls)
     }
 }
