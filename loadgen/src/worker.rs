@@ -154,6 +154,8 @@ struct Worker {
     happened: Vec<Happened>,
     /// Connections to be set up, and how many are being.
     to_connect: VecDeque<usize>,
+    /// Those that no address took, until the next patrol.
+    to_connect_later: Vec<usize>,
     connecting: usize,
     /// The connection that is used next where all are alike.
     turn: usize,
@@ -364,6 +366,7 @@ impl Worker {
             return Ok(());
         }
         self.patrolled = now;
+        self.to_connect.extend(self.to_connect_later.drain(..));
         // A wake-up that was missed costs this much, and not the run.
         self.more = self.associations.is_some();
         self.coordinator.counters.faults.store(self.model.faults.total(), Ordering::Relaxed);

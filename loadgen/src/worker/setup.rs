@@ -156,6 +156,7 @@ impl Worker {
             more: false,
             happened: Vec::new(),
             to_connect: (0..count).collect(),
+            to_connect_later: Vec::new(),
             connecting: 0,
             turn: 0,
             dirty: Vec::new(),

@@ -157,7 +157,11 @@ impl Worker {
         }
         self.connections[index].address += 1;
         self.connections[index].address %= addresses;
-        self.to_connect.push_back(index);
+        if exhausted {
+            self.to_connect_later.push(index);
+        } else {
+            self.to_connect.push_back(index);
+        }
         Ok(())
     }
 
