@@ -2,7 +2,6 @@
 //! that are not theirs do not cost.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "it reports what an association costs")]
 
 mod peer;
 mod sctp_peer;
