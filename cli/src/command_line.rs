@@ -66,6 +66,12 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Let unmodified clients use a pool over TCP
     Proxy(Proxy),
+    /// List the pools of a registrar
+    Pools(Admin),
+    /// List all elements of a pool, with what the registrar knows of them
+    Pool(OnePool),
+    /// Print everything a registrar holds, as JSON, one pool a line
+    Dump(Admin),
     /// Say what this host can do
     Doctor,
     /// Print completions for a shell
@@ -152,6 +158,31 @@ pub(crate) struct Watch {
     /// Stop after so many looks [default: never]
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
+}
+
+/// Where a registrar shows itself.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The registrar's --admin address is asked: who uses pools only need not see it.
+
+Examples:
+  rsp pools
+  rsp dump --admin http://192.0.2.8:8363")]
+pub(crate) struct Admin {
+    /// The admin address of the registrar
+    #[arg(long, value_name = "URL", env = "RSP_ADMIN", default_value = "http://127.0.0.1:8363")]
+    pub(crate) admin: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  rsp pool EchoPool")]
+pub(crate) struct OnePool {
+    /// The pool handle
+    pub(crate) handle: String,
+    #[command(flatten)]
+    pub(crate) admin: Admin,
 }
 
 #[derive(Debug, Args)]

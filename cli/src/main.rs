@@ -7,6 +7,7 @@
 //! | 2 | the command line is wrong |
 //! | 3 | no registrar can be reached, or none answered |
 
+mod admin;
 mod command_line;
 mod doctor;
 mod health;
@@ -45,7 +46,10 @@ fn main() -> ExitCode {
         | Command::Report(_)
         | Command::Watch(_)
         | Command::Serve(_)
-        | Command::Proxy(_) => in_runtime(&line),
+        | Command::Proxy(_)
+        | Command::Pools(_)
+        | Command::Pool(_)
+        | Command::Dump(_) => in_runtime(&line),
     };
     result.map_or_else(|failure| failure.exit(), |()| ExitCode::SUCCESS)
 }
@@ -65,6 +69,9 @@ fn in_runtime(line: &Line) -> Result<(), Failure> {
             Command::Watch(options) => watch::run(line, options).await,
             Command::Serve(options) => serve::run(line, options).await,
             Command::Proxy(options) => proxy::run(line, options).await,
+            Command::Pools(options) => admin::pools(line, options).await,
+            Command::Pool(options) => admin::pool(line, options).await,
+            Command::Dump(options) => admin::dump(line, options).await,
             Command::Completions { .. } | Command::Man { .. } | Command::Doctor => Ok(()),
         }
     });

@@ -23,6 +23,16 @@ impl Failure {
         Self { what: what.to_string(), status: 2 }
     }
 
+    /// A registrar cannot be reached, or does not answer.
+    pub(crate) fn no_registrar(what: impl fmt::Display) -> Self {
+        Self { what: what.to_string(), status: 3 }
+    }
+
+    /// Whether the answer is no.
+    pub(crate) const fn is_no(&self) -> bool {
+        self.status == 1
+    }
+
     /// Says why on stderr.
     pub(crate) fn exit(&self) -> ExitCode {
         crate::outlet::complain(&self.what);

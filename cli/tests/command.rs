@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-use rserpool_registrar::{Options, Running, start};
+use rserpool_registrar::{AdminAddress, Options, Running, start};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn registrar() -> (Running, String) {
@@ -382,4 +382,36 @@ fn the_doctor_looks_at_everything() {
     assert_eq!(status, 0);
     let lines: Vec<&str> = stdout.lines().collect();
     assert_eq!(lines.len(), 6, "{stdout}");
+}
+
+#[test]
+fn what_a_registrar_holds_is_listed_by_its_admin_address() {
+    let asap = vec!["tcp://127.0.0.1:0".parse().unwrap()];
+    let admin = AdminAddress::At(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let registrar = start(&Options { asap, admin, shards: Some(2), ..Options::default() }).unwrap();
+    let url = format!("tcp://{}", registrar.asap_tcp()[0]);
+    let admin = format!("http://{}", registrar.bound().admin.unwrap());
+    let mut elements = Vec::new();
+    for (pool, port) in [("Pool", "1"), ("Pool", "2"), ("a/b ?", "3")] {
+        let service = format!("127.0.0.1:{port}");
+        let mut element = Started::start(&url, &["register", pool, "--service", &service]);
+        element.wait_for("registered at");
+        elements.push(element);
+    }
+    let (status, stdout, _) = run(&url, &["pools", "--admin", &admin]);
+    assert_eq!(status, 0);
+    assert_eq!(stdout.lines().count(), 2, "{stdout}");
+    assert!(stdout.contains("2 elements"), "{stdout}");
+    let (status, stdout, _) = run(&url, &["pool", "Pool", "--admin", &admin]);
+    assert_eq!(status, 0);
+    assert!(stdout.contains("127.0.0.1:1") && stdout.contains("127.0.0.1:2"), "{stdout}");
+    let (status, stdout, _) = run(&url, &["pool", "a/b ?", "--admin", &admin, "--json"]);
+    assert_eq!((status, stdout.lines().count()), (0, 1), "{stdout}");
+    let (status, stdout, _) = run(&url, &["dump", "--admin", &admin]);
+    assert_eq!((status, stdout.lines().count()), (0, 2), "{stdout}");
+    assert_eq!(stdout.matches("registered_from").count(), 3, "{stdout}");
+    assert_eq!(run(&url, &["pool", "Nothing", "--admin", &admin]).0, 1);
+    assert_eq!(run(&url, &["pools", "--admin", "http://127.0.0.1:1"]).0, 3);
+    drop(elements);
+    registrar.stop().unwrap();
 }

@@ -122,7 +122,7 @@ async fn draw(endpoint: Endpoint, file: &str) -> Result<(), Box<dyn Error>> {
                     session.send(ROW, request).await?;
                 }
             }
-            _ => {}
+            Event::FailingOver { .. } | _ => {}
         }
     }
     session.close().await;

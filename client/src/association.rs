@@ -281,7 +281,7 @@ impl Carrier {
     }
 
     /// Waits until the link has something to do.
-    async fn wait(&mut self) -> io::Result<()> {
+    async fn wait(&self) -> io::Result<()> {
         let timeout = self.link.timeout();
         tokio::select! {
             ready = self.ready.readable() => {

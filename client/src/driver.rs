@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rserpool_codec::{Frame, frame};
 use rserpool_engine::{PeId, Policy, PoolHandle, Timestamp};
+use rserpool_proto::LifeUnit;
 use rserpool_proto::endpoint::{Conversation, Event, Request};
 use rserpool_proto::hunt::{Action, Hunt};
 use rserpool_proto::user::Cache;
@@ -15,7 +16,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use self::asks::Asks;
 use self::elements::Elements;
 use crate::wire::Wire;
-use crate::{Config, Endpoint, Error, PoolElement, RegistrarUrl, Resolution, Service};
+use crate::{Carrier, Config, Endpoint, Error, PoolElement, RegistrarUrl, Resolution, Service};
 
 mod asks;
 mod elements;
@@ -259,7 +260,11 @@ impl Driver {
                     let _ = answer.send(Ok(url.clone()));
                 }
                 let mut conversation = Conversation::new(self.config.requests.clone());
-                self.elements.connected(now, &mut conversation);
+                let life_unit = match url.carrier {
+                    Carrier::Tcp => LifeUnit::Seconds,
+                    Carrier::Sctp | Carrier::SctpUdp => self.config.sctp_life_unit,
+                };
+                self.elements.connected(now, &mut conversation, life_unit);
                 self.asks.connected(now, &mut conversation);
                 self.home = Some(Home { url, wire, conversation, input: Vec::new() });
             }

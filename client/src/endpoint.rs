@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rserpool_engine::PeId;
-use rserpool_proto::{endpoint, hunt, user};
+use rserpool_proto::{LifeUnit, endpoint, hunt, user};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::{Answer, Command, Driver};
@@ -28,6 +28,10 @@ pub struct Config {
     pub load_change_min: f64,
     /// Time from one registration to the next because of a load.
     pub load_interval_min: Duration,
+    /// The unit of the registration life toward registrars over SCTP. RFC 5354
+    /// says seconds; rsplib's registrars, and ours by default, read
+    /// milliseconds. Over TCP, which rsplib does not know, it is seconds.
+    pub sctp_life_unit: LifeUnit,
 }
 
 impl Default for Config {
@@ -40,6 +44,7 @@ impl Default for Config {
             subscribe: true,
             load_change_min: 0.05,
             load_interval_min: Duration::from_millis(500),
+            sctp_life_unit: LifeUnit::Milliseconds,
         }
     }
 }

@@ -26,6 +26,7 @@
 
 mod association;
 pub mod blocking;
+mod discovery;
 mod driver;
 mod element;
 mod endpoint;
@@ -35,10 +36,11 @@ mod service;
 pub mod session;
 mod wire;
 
+pub use discovery::Discovery;
 pub use element::{PoolElement, Standing};
 pub use endpoint::{Config, Endpoint};
 pub use error::Error;
 pub use registrar_url::{Carrier, RegistrarUrl, RegistrarUrlError};
 pub use rserpool_engine::{ChannelUse, PeId, Policy, PolicyKind, RegistrarId, TransportKind};
-pub use rserpool_proto::{endpoint as requests, hunt, user as cache};
+pub use rserpool_proto::{LifeUnit, endpoint as requests, hunt, user as cache};
 pub use service::{Resolution, ResolvedElement, Service};

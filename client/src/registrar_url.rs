@@ -92,7 +92,7 @@ impl FromStr for RegistrarUrl {
             }
         };
         let (host, port) = split_port(rest)?;
-        let port = port.unwrap_or(carrier.port());
+        let port = port.unwrap_or_else(|| carrier.port());
         let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
         if host.is_empty() || !host.chars().all(name) {
             return Err(RegistrarUrlError("the host is no address and no name"));

@@ -14,7 +14,8 @@
 //! answered. Servers that put the number of the last request they answered
 //! into the cookie can tell whether they see one again.
 //!
-//! How the messages travel is described at [`rserpool_proto::session`].
+//! Sessions are over TCP; how their messages travel is described at
+//! [`rserpool_proto::session`].
 
 mod channel;
 mod cookie;

@@ -1,5 +1,4 @@
 //! Programs without a runtime.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::Duration;
 

@@ -53,6 +53,7 @@ pub struct Stats {
 }
 
 /// The two halves of a product, one over the other.
+#[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
 #[inline]
 const fn fold(one: u64, other: u64) -> u64 {
     let product = one as u128 * other as u128;

@@ -83,7 +83,7 @@ impl Bucket {
     /// The tag of an entry, as it is compared.
     #[inline]
     const fn tag(&self, at: usize) -> u8 {
-        (self.tags[at / 8 % 2] >> (at % 8 * 8)) as u8
+        (self.tags[at / 8 % 2] >> (at % 8 * 8) & 0xff) as u8
     }
 
     #[inline]

@@ -348,6 +348,25 @@ pub(crate) fn exchange(
     places[lot.key.index] = class << CLASS_SHIFT | end;
 }
 
+/// One of the first `len` lots of a class, in proportion to their weights: a
+/// guess is right at least every other time.
+#[inline]
+fn draw_lot(
+    array: Array,
+    class: usize,
+    len: u32,
+    chance: &mut Chance,
+    words: &Arena<u32>,
+) -> (u32, Lot) {
+    loop {
+        let at = chance.index_below(len);
+        let lot = array.get(words, at);
+        if chance.next() >> (63 - class) < u64::from(lot.weight) {
+            return (at, lot);
+        }
+    }
+}
+
 impl Classes {
     fn insert(&mut self, words: &mut Arena<u32>, places: &mut Paged<u32, WORDS>, lot: Lot) {
         let class = class_of(lot.weight);
@@ -382,6 +401,25 @@ impl Classes {
         total: u64,
         mut take: impl FnMut(ElementKey),
     ) {
+        // All drawn ones together have at most half of the weight, whichever
+        // they are: what is drawn again is drawn once more, and none is moved.
+        let heaviest = 2_u64 << (31 - self.occupied.leading_zeros());
+        if items as usize <= FEW && u64::from(items) * heaviest <= total / 2 {
+            let mut drawn = [(CLASSES, 0); FEW];
+            for index in 0..items as usize {
+                let (place, key) = loop {
+                    let class = self.draw_class(&self.sums, chance.below(total));
+                    let array = self.arrays[class];
+                    let (at, lot) = draw_lot(array, class, array.len(), chance, words);
+                    if !drawn[..index].contains(&(class, at)) {
+                        break ((class, at), lot.key);
+                    }
+                };
+                drawn[index] = place;
+                take(key);
+            }
+            return;
+        }
         // What is left of each class, in number and sum. The drawn ones of a
         // class are behind those left.
         let mut sums = self.sums;
@@ -391,13 +429,7 @@ impl Classes {
             let class = self.draw_class(&sums, chance.below(total));
             let array = self.arrays[class];
             let remaining = array.len() - drawn[class];
-            let (at, lot) = loop {
-                let at = chance.index_below(remaining);
-                let lot = array.get(words, at);
-                if chance.next() >> (63 - class) < u64::from(lot.weight) {
-                    break (at, lot);
-                }
-            };
+            let (at, lot) = draw_lot(array, class, remaining, chance, words);
             take(lot.key);
             if left > 1 {
                 if at != remaining - 1 {

@@ -263,7 +263,7 @@ impl Roster {
         while let Some((leaf, first)) = self.leaf(rosters, number) {
             number = first;
             let node = &rosters.nodes[leaf];
-            let start = number & !(FAN as u32 - 1);
+            let start = number & !(narrow(FAN) - 1);
             let mut used = node.used >> digit(number, 0) << digit(number, 0);
             while used != 0 {
                 let at = used.trailing_zeros();
@@ -272,7 +272,7 @@ impl Roster {
                 }
                 used &= used - 1;
             }
-            let Some(next) = start.checked_add(FAN as u32) else { return };
+            let Some(next) = start.checked_add(narrow(FAN)) else { return };
             number = next;
         }
     }

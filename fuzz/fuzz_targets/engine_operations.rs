@@ -3,7 +3,7 @@
 #![no_main]
 
 #[path = "../../engine/tests/oracle/mod.rs"]
-#[allow(dead_code, reason = "the engine's own tests use the rest")]
+#[allow(dead_code, unused_imports, reason = "the engine's own tests use the rest")]
 mod oracle;
 
 use libfuzzer_sys::fuzz_target;

@@ -18,6 +18,7 @@ expected_of_rsplib() {
         cause-of-no-identifier) echo "0xf000" ;;
         # It counts reports and does not ask the element.
         keep-alives-after-two-reports) echo 0 ;;
+        third-report-of-an-element-that-answers) echo removes ;;
         # It degrades twice a selection and once at the registration: elements with 0.1, 0.23 and 0.37 of
         # degradation have keys 0.1 0.3 0.5 0.7 0.9, 0.23 0.69, 0.37 (RFC 5356 section 4.2 says once).
         order-of-least-used-degradation) echo 1 2 1 3 1 2 1 1 ;;
@@ -42,6 +43,8 @@ expected_of_ours() {
         cause-of-another-transport-use) echo "0x0008" ;;
         cause-of-no-identifier) echo "0x0003" ;;
         keep-alives-after-two-reports) echo 2 ;;
+        # RFC 5352 section 3.5 has a keep-alive asked for each report; one that answers it is not unreachable.
+        third-report-of-an-element-that-answers) echo "changes nothing" ;;
         # Keys 0 0.1 0.2 0.3 0.4 0.5, 0 0.23 0.46, 0 0.37.
         order-of-least-used-degradation) echo 1 2 3 1 1 2 1 3 ;;
         deregistration-by-a-stranger) echo refused ;;

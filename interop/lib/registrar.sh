@@ -18,7 +18,7 @@ identifier() { printf '0x%08x' $((0x11111111 * ${1:2})); }
 
 # registrar HOST [SETTING=VALUE...]: starts a host's registrar as a process of the host's name and
 # waits until it takes associations. Settings: keepalive and timeout, the interval and time-out of
-# keep-alives in milliseconds; announce=off; peer=HOST, again for each peer; both_networks=yes.
+# keep-alives in milliseconds; announce=off; peer=HOST, again for each peer; both_networks=yes; log=off.
 registrar() {
     local host=$1 setting command=() here
     shift
@@ -54,6 +54,7 @@ rsplib_setting() {
     case $1 in
         keepalive) echo "-endpointkeepalivetransmissioninterval=$2" ;;
         timeout) echo "-endpointkeepalivetimeoutinterval=$2" ;;
+        log) echo "-loglevel=0" ;;
         announce) echo "-asapannounce=239.0.0.99:9 -enrpannounce=239.0.0.99:10" ;;
         peer) echo "-peer=$(address "$2"):9901" ;;
         both_networks) echo "-asap=$3:3863,${3/44/45} -enrp=$3:9901,${3/44/45}" ;;
@@ -65,6 +66,7 @@ ours_setting() {
     case $1 in
         keepalive) echo "--keep-alive-interval $2" ;;
         timeout) echo "--keep-alive-timeout $2" ;;
+        log) ;;
         announce) echo "--announce off" ;;
         peer) echo "--peer sctp://$(address "$2"):9901" ;;
         both_networks) echo "--asap sctp://${3/44/45}:3863" ;;

@@ -3,8 +3,9 @@
 # broken by: s/^stop 0x0000ec01 KILL$/freeze 0x0000ec01/
 network pr1 pe1 pe2 pe3 pu1
 registrar pr1 keepalive=60000
-element_registered 0x0000ec01 pe1 echo RoundRobin -rereginterval=60000
-element_registered 0x0000ec02 pe2 echo RoundRobin -rereginterval=60000
+# rsplib ends an association over which nothing came for 30 s.
+element_registered 0x0000ec01 pe1 echo RoundRobin -rereginterval=5000
+element_registered 0x0000ec02 pe2 echo RoundRobin -rereginterval=5000
 start_asap three pe3 "register EchoPool 0xec03 RoundRobin" "register EchoPool 0xec04 RoundRobin" \
     "register OtherPool 0xec05 RoundRobin" "serve 600"
 wait_until 20 "three elements over one association" registered 0x0000ec05

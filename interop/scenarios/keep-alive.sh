@@ -16,8 +16,11 @@ answers EchoPool 0x0000ec01 0x0000ec02
 
 step "frozen"
 freeze 0x0000ec01
-frozen=$SECONDS
+settle
+frozen=$(sed -n "s/ note $notes$//p" "$OUT/wire.log" | head -1)
 wait_until 10 "removal of the frozen element" answers EchoPool 0x0000ec02
-bound=$((2 + 1)) # One interval, one time-out, and what looking takes.
-[ $((SECONDS - frozen)) -le $((bound * PATIENCE)) ] || fail "gone only after $((SECONDS - frozen)) s"
 during 3 answers EchoPool 0x0000ec02
+# One interval, with the quarter that it is spread by, and one time-out.
+bound=$(awk -v patience="$PATIENCE" 'BEGIN { print 2.3 * patience }')
+wire pr1 pu1 asap-handle-resolution-response handle=EchoPool pe=0x0000ec01 | awk -v frozen="$frozen" -v bound="$bound" '
+    $1 - frozen > bound { print "still there " $1 - frozen " s after it froze"; exit 1 }'

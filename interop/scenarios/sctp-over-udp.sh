@@ -35,16 +35,5 @@ freeze 0x0000ec01
 wait_until 10 "removal of the frozen element" unknown EchoPool
 thaw 0x0000ec01
 stop "0x0000aa0$((3 - first))"
-wait_until 10 "deregistration" seen 1 pe pr1 asap-deregistration handle=PingPongPool
+wait_until 10 "deregistration" seen 1 "pe$((3 - first))" pr1 asap-deregistration handle=PingPongPool
 unknown PingPongPool
-
-step "many elements, an association each, and resolutions, with 5 % of all packets lost"
-for host in pr1 pe1 pu1; do
-    on $host tc qdisc add dev eth0 root netem delay 5ms 4ms loss 5% reorder 10%
-done
-start_asap crowd pe1 "open 49" "each 50 register Crowd 0x1000 RoundRobin" "serve 600"
-wait_until 60 "registrations" logged crowd "^registered" 50
-[ "$(asap pu1 "resolve Crowd 1 100" | cut -d' ' -f4 | sort -u | wc -l)" = 50 ]
-! logged crowd closed
-stop crowd KILL
-wait_until 30 "removal of all" unknown Crowd

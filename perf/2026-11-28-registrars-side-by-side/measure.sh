@@ -1,33 +1,34 @@
 # What registrations and handle resolutions cost a registrar, in its own CPU time, with 10,000 elements.
 # long, at most 500 s
-# A scenario for interop/lab, with REGISTRAR=ours or rsplib. It prints lines of
-#   cost WHAT COUNT CPU-SECONDS PER-CPU-SECOND
+# A scenario for interop/lab; README.md has the command. It prints lines of
+#   cost PHASE REGISTRATIONS RESOLUTIONS CPU-SECONDS PER-CPU-SECOND
+
 # Nothing is captured meanwhile: tshark has the same CPU.
 capture() { true; }
 settle() { true; }
-network pr1 pe1 pu1
-registrar pr1 keepalive=600000 timeout=60000 announce=off
-ticks=$(getconf CLK_TCK)
-spent() { awk '{print $14 + $15}' "/proc/${process_id[pr1]}/stat"; }
+network pr1 pe1
+registrar pr1 keepalive=600000 timeout=600000 announce=off log=off
 
-# cost WHAT COUNT LOG: what the registrar spent since `before`.
+# cost NAME OPTION...: one run of the load generator, and what its phases cost.
 cost() {
-    awk -v what="$1" -v count="$2" -v cpu="$(($(spent) - before))" -v hz="$ticks" \
-        'BEGIN { printf "cost %s %d %.2f %.0f\n", what, count, cpu / hz, count * hz / cpu }'
+    local name=$1
+    shift
+    start load pe1 "$INTEROP/../target/release/rserpool-loadgen" --target "sctp://$(address pr1):3863" --compat rsplib \
+        --elements 10000 --pools 100 --policies round-robin --items 1 --churn 0 --reregister-every 600 \
+        --connections 64 --clients 1 --duration 10 --answer-timeout 60 --forget-within 60 \
+        --pid "${process_id[pr1]}" --no-progress --out "$OUT/$name" "$@"
+    finish load 240
+    perl -MJSON::PP -e '
+        local $/;
+        my $report = decode_json(<STDIN>);
+        for my $phase (@{ $report->{phases} }) {
+            my %count = map { $_->{name} => $_->{count} } @{ $phase->{operations} };
+            my ($registrations, $resolutions) = map { $count{$_} // 0 } "register", "resolve 1";
+            my $cpu = $phase->{registrar_cpu_seconds};
+            next unless $cpu && $registrations + $resolutions;
+            printf "cost %s %s %d %d %.2f %.0f\n", $ARGV[0], $phase->{name} =~ s/ /-/gr, $registrations, $resolutions, $cpu,
+                ($registrations + $resolutions) / $cpu;
+        }' "$name" <"$OUT/$name/report.json"
 }
-
-for elements in 10000; do
-    before=$(spent)
-    start_asap crowd pe1 "open 99" "crowd $elements Crowd 0x1000 RoundRobin 8" \
-        "crowd $elements Crowd 0x1000 RoundRobin 8" "serve 600"
-    wait_until 200 "registrations" logged crowd "^crowded" 1
-    cost registration $elements
-    before=$(spent)
-    wait_until 200 "renewals" logged crowd "^crowded" 2
-    cost renewal $elements
-    for window in 1 8; do
-        before=$(spent)
-        asap pu1 "open 19" "flood 20000 Crowd 1 $window"
-        cost resolution-window-$window 20000
-    done
-done
+cost closed-1 --closed 1
+cost closed-8 --closed 8

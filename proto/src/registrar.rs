@@ -20,6 +20,7 @@ mod mesh;
 mod pools;
 mod shard;
 mod stats;
+mod subscriptions;
 mod suspects;
 
 pub use association::Peer;

@@ -24,9 +24,9 @@ use rserpool_engine::Timestamp;
 use rserpool_proto::discovery::{Directory, Schedule};
 
 pub use self::group::{Announce, AnnounceError};
-use self::plan::Interface;
 pub(crate) use self::plan::{AnnouncePlan, interface_exists};
-use self::socket::{Listener, Speaker};
+pub(crate) use self::plan::{Interface, interfaces};
+pub(crate) use self::socket::{Listener, Speaker};
 
 /// Announces of others that are read between two of our own.
 const DATAGRAMS_MAX: usize = 256;

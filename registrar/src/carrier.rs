@@ -7,6 +7,9 @@
 //! that ends the association; what has another identifier is not for a
 //! registrar, and dropped.
 
+#[cfg(test)]
+mod tests;
+
 use core::net::SocketAddr;
 use core::{fmt, mem};
 use std::collections::{BTreeSet, VecDeque};
@@ -206,9 +209,7 @@ impl Carrier {
         match self.link.connect(at, &[to.ip()], to.port(), self.port) {
             Ok(association) => {
                 let peer = Peer { address: to, transport: TransportKind::Sctp };
-                put(&mut self.associations, link.index, (link, association));
-                let carried = Carried { association, link, peer, outgoing: None };
-                put(&mut self.carried, association.slot(), carried);
+                self.enter(at, Carried { association, link, peer, outgoing: None });
             }
             Err(error) => {
                 log::debug!("sctp://{to}: {error}");
@@ -291,9 +292,18 @@ impl Carrier {
             self.link.abort(at, association);
             return;
         };
-        put(&mut self.associations, link.index, (link, association));
-        let carried = Carried { association, link, peer, outgoing: None };
-        put(&mut self.carried, association.slot(), carried);
+        self.enter(at, Carried { association, link, peer, outgoing: None });
+    }
+
+    fn enter(&mut self, at: Instant, carried: Carried) {
+        // The shard gives the number of a link again once it has closed that,
+        // which for one that made room is not carried out yet.
+        let former = self.associations.get(carried.link.index as usize).copied().flatten();
+        if let Some((_, former)) = former {
+            self.close(at, former, CloseReason::Evicted);
+        }
+        put(&mut self.associations, carried.link.index, (carried.link, carried.association));
+        put(&mut self.carried, carried.association.slot(), carried);
     }
 
     fn message(&mut self, at: Instant, message: Message, items: &mut Vec<Item>) {

@@ -55,6 +55,7 @@ mod carrier;
 mod command_line;
 mod connections;
 mod error;
+mod group;
 mod link;
 mod listener;
 mod options;
@@ -71,8 +72,8 @@ pub use announce::{Announce, AnnounceError};
 pub use command_line::parse_or_exit;
 pub use error::StartError;
 pub use options::{
-    ASAP_PORT, AdminAddress, AsapAddress, AsapAddressError, Compat, Host, Options, SCTP_UDP_PORT,
-    SctpOptions,
+    ASAP_PORT, AdminAddress, AsapAddress, AsapAddressError, Compat, ENRP_PORT, EnrpAddress,
+    EnrpAddressError, GroupOptions, Host, Options, PeerAddress, SCTP_UDP_PORT, SctpOptions,
 };
 pub use running::{Bound, Running, ShardFailure, Summary, Without, check, start};
 pub use stats::{ShardStats, Stats, Traffic};

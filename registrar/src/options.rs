@@ -13,10 +13,12 @@ use crate::announce::{Announce, interface_exists};
 
 mod address;
 mod compat;
+mod enrp;
 mod sctp;
 
 pub use address::{AsapAddress, AsapAddressError};
 pub use compat::Compat;
+pub use enrp::{ENRP_PORT, EnrpAddress, EnrpAddressError, GroupOptions, PeerAddress};
 pub use sctp::SctpOptions;
 
 /// The port of ASAP over TCP and SCTP (RFC 5352, 6).
@@ -132,6 +134,10 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "WHOSE", default_value = "rsplib")]
     pub compat: Compat,
 
+    /// The registrar group.
+    #[command(flatten)]
+    pub group: GroupOptions,
+
     /// Timers and retries of SCTP associations.
     #[command(flatten)]
     pub sctp: SctpOptions,
@@ -159,6 +165,7 @@ impl Default for Options {
             max_items: 128,
             max_bad_reports: 3,
             compat: Compat::default(),
+            group: GroupOptions::default(),
             sctp: SctpOptions::default(),
         }
     }
@@ -198,6 +205,11 @@ impl Options {
         self.announce.iter().filter_map(group).collect()
     }
 
+    /// Whether this registrar is announced at all.
+    pub(crate) fn announces(&self) -> bool {
+        !self.announce.contains(&Announce::Off)
+    }
+
     /// Whether the options make sense together. [`start`](crate::start) asks
     /// it, too.
     ///
@@ -206,6 +218,7 @@ impl Options {
     /// What contradicts what, for the operator.
     pub fn validate(&self) -> Result<(), String> {
         self.sctp.validate()?;
+        self.group.validate()?;
         if self.announce.contains(&Announce::Off) {
             if self.announce.len() > 1 {
                 return Err("--announce off contradicts another --announce: give one".to_owned());
@@ -455,6 +468,12 @@ mod tests {
     fn contradictions_and_unknown_options_are_refused() {
         let line = ["--listen=127.0.0.1", "--asap=tcp://127.0.0.1:1"];
         assert_refused(&line, &["--listen", "--asap"]);
-        assert_refused(&["--peer=enrp://192.0.2.1"], &["--peer"]);
+        assert_refused(
+            &["--peer=enrp://192.0.2.1:9901"],
+            &["--peer", "enrp://", "tcp://ADDR:PORT"],
+        );
+        assert_refused(&["--peer=tcp://0.0.0.0:9901"], &["--peer", "nobody is at"]);
+        assert_refused(&["--enrp=udp://0.0.0.0:9901"], &["--enrp", "udp://", "off, tcp://"]);
+        assert_refused(&["--peer-heartbeat=1"], &["--peer-heartbeat", "50 to 3600000"]);
     }
 }

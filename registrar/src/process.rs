@@ -10,9 +10,9 @@ use crate::StartError;
 /// Files the process has open besides connections: the standard ones, the
 /// embedder's, and what glommio leaks when a registrar stops.
 const FILES_RESERVED: u64 = 64;
-/// Files of a shard besides its connections: three rings, event
-/// descriptors, listeners.
-const FILES_PER_SHARD: u64 = 16;
+/// Files of a shard besides its connections: rings, event descriptors,
+/// listeners, and those of two SCTP endpoints.
+const FILES_PER_SHARD: u64 = 32;
 /// Fewer connections than this are not worth a start.
 const CONNECTIONS_MIN: u64 = 16;
 /// Nothing is gained by counting further.
@@ -62,12 +62,12 @@ mod tests {
 
     #[test]
     fn connections_leave_files_for_the_rest() {
-        assert_eq!(connections_max(None, 1024, 2).unwrap(), 928);
+        assert_eq!(connections_max(None, 1024, 2).unwrap(), 896);
         assert_eq!(connections_max(Some(100), 1024, 2).unwrap(), 100);
-        assert_eq!(connections_max(Some(5000), 1024, 2).unwrap(), 928);
+        assert_eq!(connections_max(Some(5000), 1024, 2).unwrap(), 896);
         assert_eq!(connections_max(None, u64::MAX, 2).unwrap(), 1 << 24);
         let error = connections_max(None, 100, 2).unwrap_err();
-        assert!(matches!(error, StartError::OpenFiles { limit: 100, needed: 112 }), "{error}");
+        assert!(matches!(error, StartError::OpenFiles { limit: 100, needed: 144 }), "{error}");
     }
 
     #[test]

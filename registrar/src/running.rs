@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
@@ -15,7 +15,9 @@ use rserpool_proto::registrar;
 use crate::admin::{Admin, View};
 use crate::announce::{AnnouncePlan, Announcer};
 use crate::connections::Connections;
+use crate::group::{GroupPlan, GroupThread, Port};
 use crate::rt::{self, Control, EndNotice, Heart, Inbox, ShardPlan, ShardThread, Watchdog};
+use crate::shard::GroupConfig;
 use crate::stats::{ShardStats, Stats};
 use crate::{
     ASAP_PORT, AdminAddress, AsapAddress, Compat, Host, Options, SCTP_UDP_PORT, StartError,
@@ -43,6 +45,12 @@ pub struct Bound {
     /// The UDP addresses at which it takes ASAP over SCTP over UDP; the SCTP
     /// port is [`ASAP_PORT`](crate::ASAP_PORT).
     pub asap_sctp_udp: Vec<SocketAddr>,
+    /// Where it takes ENRP, if it is in a registrar group: over TCP,
+    pub enrp_tcp: Vec<SocketAddr>,
+    /// over the kernel's SCTP,
+    pub enrp_sctp: Vec<SocketAddr>,
+    /// over SCTP over UDP; the SCTP port is [`ENRP_PORT`](crate::ENRP_PORT).
+    pub enrp_sctp_udp: Vec<SocketAddr>,
     /// The groups it announces itself to; none if it does not.
     pub announces: Vec<SocketAddr>,
     /// What it would take ASAP by, by default, and why it does not.
@@ -77,6 +85,7 @@ pub struct Running {
     ended: mpsc::Receiver<u16>,
     watchdog: Option<Watchdog>,
     announcer: Option<Announcer>,
+    group: Option<GroupThread>,
     admin: Option<Admin>,
     started: Instant,
 }
@@ -136,6 +145,7 @@ struct Prepared {
     /// For each endpoint, one a shard.
     endpoints: Vec<Vec<sctp::Endpoint>>,
     announce: AnnouncePlan,
+    group: Option<GroupPlan>,
     admin: Option<TcpListener>,
     shard: shard::Config,
     map_seed: u64,
@@ -156,6 +166,7 @@ impl Prepared {
             None => random_id()?,
         };
         let sockets = Places::bind(options, shards, connections_max)?;
+        let group = GroupPlan::bind(options, random()?)?;
         let cpus = allowed.iter().copied().cycle().take(usize::from(shards)).collect();
         let map_seed = random()?;
         let seeds = (0..shards).map(|_| random()).collect::<Result<_, _>>()?;
@@ -165,6 +176,8 @@ impl Prepared {
             unfed_bytes_max: UNFED_BYTES_MAX,
             connections: Arc::new(Connections::new(connections_max)),
             calls: !sockets.endpoints.is_empty(),
+            group: None,
+            serving: Arc::new(AtomicBool::new(!group.as_ref().is_some_and(|group| group.waits))),
         };
         let (admin, admin_listener) = match options.admin {
             AdminAddress::Off => None,
@@ -175,11 +188,15 @@ impl Prepared {
         let Places { asap_tcp, asap_sctp, asap_sctp_udp, without, listeners, endpoints } = sockets;
         let announce = announce_plan(options, id, &asap_tcp, &asap_sctp, &asap_sctp_udp);
         let announces = if announce.is_empty() { Vec::new() } else { announce.groups.clone() };
+        let enrp = group.as_ref().map(|group| group.bound.clone()).unwrap_or_default();
         let bound = Bound {
             id,
             asap_tcp,
             asap_sctp,
             asap_sctp_udp,
+            enrp_tcp: enrp.tcp,
+            enrp_sctp: enrp.sctp,
+            enrp_sctp_udp: enrp.sctp_udp,
             announces,
             without,
             cpus,
@@ -189,7 +206,7 @@ impl Prepared {
             connections_max,
         };
         let admin = admin_listener;
-        Ok(Self { bound, listeners, endpoints, announce, admin, shard, map_seed, seeds })
+        Ok(Self { bound, listeners, endpoints, announce, group, admin, shard, map_seed, seeds })
     }
 
     fn start(self) -> Result<Running, StartError> {
@@ -210,15 +227,25 @@ impl Prepared {
             ended: endings,
             watchdog: None,
             announcer: None,
+            group: None,
             admin: None,
             started: epoch,
         };
         let mut listeners: Vec<_> = self.listeners.into_iter().map(Vec::into_iter).collect();
         let mut endpoints: Vec<_> = self.endpoints.into_iter().map(Vec::into_iter).collect();
+        let group = match &self.group {
+            Some(plan) => Some(GroupConfig {
+                protocol: plan.protocol.clone(),
+                port: Arc::new(Port::new().map_err(StartError::Host)?),
+                serving: Arc::clone(&self.shard.serving),
+            }),
+            None => None,
+        };
         let mut readiness = Vec::new();
         for (number, heart) in (0..shards).zip(&hearts) {
             let slot = usize::from(number);
             let mut config = self.shard.clone();
+            config.group = group.as_ref().filter(|_| number == 0).cloned();
             config.protocol.shard = ShardId(number);
             config.protocol.map = map.clone();
             config.protocol.engine.seed = self.seeds.get(slot).copied().unwrap_or_default();
@@ -242,26 +269,46 @@ impl Prepared {
             readiness.push(is_ready);
         }
         running.await_ready(&readiness)?;
-        if let Some(listener) = self.admin {
-            let view = View {
-                bound: running.bound.clone(),
-                map,
-                inboxes: running.inboxes.clone(),
-                started: epoch,
-            };
-            running.admin = Some(Admin::start(listener, view).map_err(StartError::Host)?);
-        }
-        if !self.announce.is_empty() {
-            running.announcer = Some(Announcer::start(self.announce).map_err(StartError::Host)?);
-        }
-        if running.bound.host == Host::IoUring {
-            running.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
-        }
+        let beside = Beside { group: self.group.zip(group), admin: self.admin, map, hearts };
+        running.attend(beside, self.announce)?;
         Ok(running)
     }
 }
 
+/// What runs beside the shards.
+struct Beside {
+    group: Option<(GroupPlan, GroupConfig)>,
+    admin: Option<TcpListener>,
+    map: ShardMap,
+    hearts: Vec<Arc<Heart>>,
+}
+
 impl Running {
+    /// Starts the threads beside those of the shards, which serve already.
+    fn attend(&mut self, beside: Beside, announce: AnnouncePlan) -> Result<(), StartError> {
+        let Beside { group, admin, map, hearts } = beside;
+        if let (Some((plan, group)), Some(inbox)) = (group, self.inboxes.first()) {
+            let thread = GroupThread::start(plan, group.port, Arc::clone(inbox));
+            self.group = Some(thread.map_err(StartError::Host)?);
+        }
+        if let Some(listener) = admin {
+            let view = View {
+                bound: self.bound.clone(),
+                map,
+                inboxes: self.inboxes.clone(),
+                started: self.started,
+            };
+            self.admin = Some(Admin::start(listener, view).map_err(StartError::Host)?);
+        }
+        if !announce.is_empty() {
+            self.announcer = Some(Announcer::start(announce).map_err(StartError::Host)?);
+        }
+        if self.bound.host == Host::IoUring {
+            self.watchdog = Some(Watchdog::start(hearts).map_err(StartError::Host)?);
+        }
+        Ok(())
+    }
+
     /// What it bound and is limited to.
     #[must_use]
     pub const fn bound(&self) -> &Bound {
@@ -318,6 +365,7 @@ impl Running {
 
     fn end(&mut self) -> Result<Summary, ShardFailure> {
         self.announcer = None;
+        self.group = None;
         self.admin = None;
         for inbox in &self.inboxes {
             inbox.tell(Control::Stop);

@@ -10,7 +10,7 @@ use rserpool_sctp::udp::{self, Bind, Sockets, UdpLink};
 use rserpool_sctp::{Link, Tuning};
 
 use crate::StartError;
-use crate::options::ASAP_PORT;
+use crate::options::{ASAP_PORT, SCTP_UDP_PORT};
 
 /// INITs that a source is answered: one host may bring thousands of pool
 /// elements at once, and an answer costs microseconds and no memory.
@@ -99,11 +99,21 @@ pub(crate) fn bind_kernel(
     Ok(Bound { addresses, shards: links })
 }
 
-/// Binds an endpoint over UDP for each shard.
+/// Binds an endpoint of ASAP over UDP for each shard.
 pub(crate) fn bind_udp(
     endpoint: &[SocketAddr],
     shards: u16,
     tuning: &Tuning,
+) -> Result<Bound, StartError> {
+    bind_udp_for(endpoint, shards, tuning, ASAP_PORT)
+}
+
+/// Binds an endpoint over UDP for each shard, for this SCTP port inside.
+pub(crate) fn bind_udp_for(
+    endpoint: &[SocketAddr],
+    shards: u16,
+    tuning: &Tuning,
+    sctp_port: u16,
 ) -> Result<Bound, StartError> {
     let first = endpoint[0];
     let failed = |source| StartError::Bind { scheme: "sctp-udp", address: first, source };
@@ -123,8 +133,9 @@ pub(crate) fn bind_udp(
     // that it came to.
     let told = if endpoint.len() > 1 { listed(endpoint) } else { Vec::new() };
     let config = endpoint::Config {
-        listen: vec![ASAP_PORT],
+        listen: vec![sctp_port],
         addresses: told,
+        remote_udp_port: if sctp_port == ASAP_PORT { SCTP_UDP_PORT } else { port },
         init_rate: INIT_RATE,
         associations_per_source_max: u32::try_from(tuning.associations_max).unwrap_or(u32::MAX),
         tuning: tuning.clone(),

@@ -7,14 +7,17 @@
 //! others and is not read from.
 
 mod feed;
+mod group;
 #[cfg(test)]
 mod tests;
 
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rserpool_engine::{AssociationId, ShardId, Timestamp, TransportKind};
+use rserpool_proto::enrp;
 use rserpool_proto::registrar::{self, Output, Peer};
 
 use crate::connections::Connections;
@@ -22,6 +25,8 @@ use crate::link::{Link, Links};
 use crate::order::Order;
 use crate::stats::Traffic;
 use crate::turn::{CloseReason, Completion, LinkId, Submission};
+pub(crate) use group::GroupConfig;
+use group::Side;
 
 /// Messages of one connection that are taken in one turn.
 const MESSAGES_A_TURN: usize = 64;
@@ -51,6 +56,10 @@ pub(crate) struct Config {
     pub(crate) connections: Arc<Connections>,
     /// Whether the host can open associations.
     pub(crate) calls: bool,
+    /// The registrar group, if it lives on this shard.
+    pub(crate) group: Option<GroupConfig>,
+    /// Whether connections are taken: not before the registrar is in service.
+    pub(crate) serving: Arc<AtomicBool>,
 }
 
 /// One shard: the protocol's and its connections.
@@ -75,6 +84,11 @@ pub(crate) struct Shard {
     unfed_bytes_max: usize,
     connections: Arc<Connections>,
     traffic: Traffic,
+    /// The registrar group, if it lives here, and what it is told when it
+    /// joins.
+    group: Option<Side>,
+    joining: Option<enrp::Config>,
+    serving: Arc<AtomicBool>,
     /// The host can open associations.
     calls: bool,
     /// There is no other shard to wait for.
@@ -100,6 +114,9 @@ impl Shard {
             unfed_bytes_max: config.unfed_bytes_max,
             connections: config.connections,
             calls: config.calls,
+            group: config.group.as_ref().map(Side::new),
+            joining: config.group.map(|group| group.protocol),
+            serving: config.serving,
             traffic: Traffic::default(),
             alone,
             draining: false,
@@ -121,7 +138,7 @@ impl Shard {
     }
 
     fn admit(&mut self, now: Timestamp, peer: Peer) -> Option<LinkId> {
-        if self.draining {
+        if self.draining || !self.serving.load(Ordering::Acquire) {
             return None;
         }
         if !self.connections.acquire() {
@@ -149,7 +166,11 @@ impl Shard {
         completions: impl IntoIterator<Item = Completion<'a>>,
         submissions: &mut Vec<Submission>,
     ) -> bool {
+        if let Some(config) = self.joining.take() {
+            self.protocol.join(now, config);
+        }
         self.feed_ready(now);
+        self.feed_group(now);
         for completion in completions {
             match completion {
                 Completion::Received(id, bytes) => self.received(now, id, bytes),
@@ -166,7 +187,7 @@ impl Shard {
         }
         self.drain_protocol(now);
         submissions.append(&mut self.submissions);
-        more || !self.ready.is_empty()
+        more || !self.ready.is_empty() || self.group.as_ref().is_some_and(Side::has_more)
     }
 
     /// Moves the batch for another shard into `into`, which must be empty.
@@ -176,6 +197,9 @@ impl Shard {
 
     /// When there is something to do without any completion.
     pub(crate) fn next_timeout(&self) -> Option<Timestamp> {
+        if self.joining.is_some() {
+            return Some(Timestamp::ZERO);
+        }
         let late = |order: &Order, patience| order.first().map(|(_, since)| since.after(patience));
         let deadlines = [
             self.protocol.next_timeout(),
@@ -308,7 +332,7 @@ impl Shard {
                 }
                 Output::Mesh(to) => self.submissions.push(Submission::Mesh(to)),
                 Output::Connect(association) => self.connect(now, association),
-                Output::Group(_) => {}
+                Output::Group(output) => self.group_output(now, output),
             }
         }
     }

@@ -23,7 +23,6 @@ impl Chance {
     }
 
     /// A number below `bound`; 0 for bound 0.
-    #[expect(clippy::cast_possible_truncation, reason = "the high half of the product")]
     pub(crate) const fn below(&mut self, bound: u64) -> u64 {
         ((self.number() as u128 * bound as u128) >> 64) as u64
     }

@@ -74,6 +74,8 @@ fn judge(cluster: &Cluster, registrar: &Registrar, element: &ElementRef<'_>) -> 
         && by == registrar.index
         && known.asked < at
         && registrar.started < at
+        // The notice that a life is over looks like the answer.
+        && at + SETTLING < cx.net.now()
         && element.home() == registrar.id
     {
         return Some("which it said is deregistered".to_owned());

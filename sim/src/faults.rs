@@ -175,6 +175,7 @@ impl Cluster {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only deaths are asked for")]
     fn any_death(&mut self, kind: Kind) -> Option<Fault> {
         let group = self.registrars.len();
         let (first, count) = match kind {

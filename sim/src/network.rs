@@ -398,7 +398,8 @@ impl Network {
         let (from, to) = (link.node(side), link.node(side.other()));
         link.direction_mut(side).due = false;
         let is_open = link.is_open(side.other());
-        let is_stopped = link.direction(side).stalled || link.is_connecting();
+        let direction = link.direction(side);
+        let is_stopped = direction.stalled || direction.severed || link.is_connecting();
         if is_stopped || !self.reaches(from, to) || self.health(to) == Health::Frozen {
             return None;
         }
@@ -427,7 +428,8 @@ impl Network {
     /// An end finds that the link is gone.
     fn broken(&mut self, id: LinkId, side: Side) -> Option<Happening> {
         let link = self.link_mut(id)?;
-        if !link.is_open(side) && !(side == Side::From && link.is_connecting()) {
+        let is_there = link.is_open(side) || (side == Side::From && link.is_connecting());
+        if !is_there {
             return None;
         }
         link.leave(side);

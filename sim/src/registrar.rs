@@ -81,6 +81,8 @@ pub(crate) struct Registrar {
     /// Alarms in a short time; too many and it does nothing else.
     wakes: u32,
     busy_since: Micros,
+    /// Links that broke, if a rule about takeovers is broken.
+    undead: Vec<(enrp::LinkId, Vec<u8>)>,
     /// Elements it took over, if a rule about them is broken.
     moved: Vec<PeId>,
 }
@@ -122,6 +124,7 @@ impl Registrar {
             alarm: None,
             wakes: 0,
             busy_since: 0,
+            undead: Vec::new(),
             moved: Vec::new(),
         };
         registrar.start(cx);
@@ -306,6 +309,9 @@ impl Registrar {
             let name = &self.name;
             cx.model.fail(|| format!("{name} is never done: at {local:?}, due are {due:?}"));
         }
+        if !self.undead.is_empty() {
+            self.raise_dead(cx);
+        }
         for (shard, stalled) in self.shards.iter_mut().zip(&self.stalled) {
             if !stalled && shard.next_timeout().is_some_and(|next| next <= local) {
                 shard.handle_timeout(local, BUDGET);
@@ -469,6 +475,7 @@ impl Registrar {
         self.clients.clear();
         self.links.clear();
         self.wires.clear();
+        self.undead.clear();
         self.wire_links.clear();
         self.serving = false;
         self.shards.clear();

@@ -34,8 +34,8 @@ pub enum Rule {
     LostHandleUpdate,
     /// The PE checksum leaves out elements that were taken over.
     StaleChecksum,
-    /// Registrars yield every takeover to each other.
-    EndlessTakeover,
+    /// A dead registrar is not taken over: it seems to be there.
+    ForgottenTakeover,
 }
 
 impl Rule {
@@ -55,7 +55,7 @@ impl Rule {
         Self::UnownedDelete,
         Self::LostHandleUpdate,
         Self::StaleChecksum,
-        Self::EndlessTakeover,
+        Self::ForgottenTakeover,
     ];
 
     /// Its name on the command line.
@@ -76,7 +76,7 @@ impl Rule {
             Self::UnownedDelete => "unowned-delete",
             Self::LostHandleUpdate => "lost-handle-update",
             Self::StaleChecksum => "stale-checksum",
-            Self::EndlessTakeover => "endless-takeover",
+            Self::ForgottenTakeover => "forgotten-takeover",
         }
     }
 

@@ -92,7 +92,7 @@ pub fn run_seed(seed: u64, options: &Options) -> Result<Summary, Failure> {
     match options.tracing {
         Tracing::Everything => run_once(seed, options, Keep::Everything),
         Tracing::Failure => run_once(seed, options, Keep::Nothing)
-            .or_else(|first| Err(run_once(seed, options, Keep::Tail).err().unwrap_or(first))),
+            .map_err(|first| run_once(seed, options, Keep::Tail).err().unwrap_or(first)),
     }
 }
 

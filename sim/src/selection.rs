@@ -9,6 +9,7 @@ use crate::registrar::Registrar;
 
 /// What must not get smaller from one element of an answer to the next, if
 /// the policy orders by it without a memory of its own.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others have no such order")]
 const fn rank(policy: Policy) -> Option<u64> {
     match policy {
         Policy::Priority { priority } => Some((u32::MAX - priority) as u64),
@@ -19,6 +20,7 @@ const fn rank(policy: Policy) -> Option<u64> {
 }
 
 /// The weight of an element that has one.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others have none")]
 const fn weight(policy: Policy) -> Option<u32> {
     match policy {
         Policy::WeightedRoundRobin { weight }
@@ -75,6 +77,7 @@ struct Candidate {
 
 /// Resolves one pool several times at one moment, and checks the sequence
 /// against the policy.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others go round once")]
 pub(crate) fn probe(cx: &mut Cx, registrar: &mut Registrar) {
     let pool = cx.chance.index(cx.model.pools.len());
     let Some(known) = cx.model.pools.get(pool) else { return };
@@ -112,6 +115,7 @@ pub(crate) fn probe(cx: &mut Cx, registrar: &mut Registrar) {
 }
 
 /// What is wrong with a sequence of selections of one element each.
+#[expect(clippy::wildcard_enum_match_arm, reason = "chance is not fair in a few draws")]
 fn unfair(
     kind: PolicyKind,
     candidates: &[Candidate],

@@ -12,7 +12,7 @@ use crate::ledger::{Asked, Ledger};
 use crate::messages::Messages;
 use crate::model::{ElementNo, Standing};
 use crate::network::{LinkId, Micros, NodeId, Side};
-use crate::settings::{SECOND, StationSettings, draw_policy, micros};
+use crate::settings::{SECOND, StationSettings, draw_policy};
 use crate::trace::trace;
 
 /// Calls of registrars it keeps.
@@ -20,6 +20,7 @@ const CALLS_MAX: usize = 8;
 
 /// Where its association stands.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a host")]
 enum Link {
     /// It tries to connect at this time.
     Waits(Micros),
@@ -235,7 +236,7 @@ impl Station {
             member.machine.disconnected();
         }
         self.attempts += 1;
-        let wait = SECOND / 10 << self.attempts.min(4);
+        let wait = (SECOND / 10) << self.attempts.min(4);
         self.link = Link::Waits(cx.net.now() + wait / 2 + cx.chance.below(wait));
     }
 
@@ -489,6 +490,7 @@ fn set_wanted(cx: &mut Cx, number: ElementNo, wanted: bool) {
 }
 
 /// Notes in the model what the registrar said.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is new fails")]
 fn note(
     cx: &mut Cx,
     node: NodeId,
@@ -547,14 +549,4 @@ fn note(
             cx.model.fail(|| format!("{name}: {other:?} is new"));
         }
     }
-}
-
-/// The longest time until an element registers again.
-pub(crate) fn interval(settings: &StationSettings) -> Micros {
-    let config = element::Config {
-        life: settings.life,
-        reregistration_interval: settings.interval,
-        ..element::Config::default()
-    };
-    micros(config.reregistration_interval())
 }

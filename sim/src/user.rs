@@ -16,6 +16,7 @@ use crate::settings::SECOND;
 use crate::trace::trace;
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a pool user")]
 enum Link {
     Waits(Micros),
     Connecting(LinkId, usize),

@@ -1,5 +1,4 @@
 //! The scenario files, each as a test.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
 

@@ -2,7 +2,6 @@
 //! tests.
 
 #[path = "../../../engine/tests/oracle/mod.rs"]
-#[expect(dead_code, reason = "the engine's own tests use the rest")]
 #[expect(clippy::unwrap_used, reason = "the model is that of a test: it fails by panicking")]
 #[expect(clippy::wildcard_enum_match_arm, reason = "the model names the policies that differ")]
 mod oracle;

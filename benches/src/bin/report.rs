@@ -62,6 +62,8 @@ const SMALL: &str = "1x1e2,1x1e3,1x1e4,1x1e5";
 const LARGE: &str = "1x1e6,1e3x1e3,1e5x10";
 /// Rounds of many cells, and the milliseconds of a cell in each.
 const ROUNDS: [&str; 4] = ["--rounds", "7", "--sample-ms", "3"];
+/// The same of small handlespaces, all policies.
+const SMALL_ROUNDS: [&str; 4] = ["--rounds", "5", "--sample-ms", "2"];
 /// The same of very many cells.
 const FEW_ROUNDS: [&str; 4] = ["--rounds", "3", "--sample-ms", "2"];
 
@@ -97,7 +99,7 @@ fn measure(part: Part, quick: bool, directory: &Path) -> Result<(), String> {
         run("matrix", &[&arguments[..], rounds].concat())
     };
     match part {
-        Part::Small => engine("matrix-small", "all", SMALL, &ROUNDS),
+        Part::Small => engine("matrix-small", "all", SMALL, &SMALL_ROUNDS),
         Part::Large => engine("matrix-large", "main", LARGE, &ROUNDS),
         Part::Others => engine("others-large", "all", LARGE, &FEW_ROUNDS),
         Part::Structures => {
@@ -108,7 +110,7 @@ fn measure(part: Part, quick: bool, directory: &Path) -> Result<(), String> {
             let size: &[&str] = if quick {
                 &["--shape", "1x1e4", "--quick"]
             } else {
-                &["--shape", "1x1e6", "--calls", "500000", "--policies", "RoundRobin,LeastUsed"]
+                &["--shape", "1x1e6", "--calls", "300000", "--policies", "RoundRobin,LeastUsed"]
             };
             run("worst", &[&["--out", &out], size].concat())
         }

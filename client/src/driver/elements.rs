@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rserpool_engine::{PeId, Policy, PoolHandle, RegistrarId, Timestamp};
+use rserpool_proto::LifeUnit;
 use rserpool_proto::element::{self, Progress};
 use rserpool_proto::endpoint::{Conversation, Event, Full, TimedOut};
 use tokio::sync::watch;
@@ -19,6 +20,8 @@ pub(super) struct Elements {
     names: BTreeMap<Name, u64>,
     due: BTreeSet<(Timestamp, u64)>,
     tokens: u64,
+    /// Of the registrar in use.
+    life_unit: Option<LifeUnit>,
 }
 
 #[derive(Debug)]
@@ -68,7 +71,8 @@ impl Elements {
         let token = self.tokens;
         self.tokens += 1;
         let (standing, watching) = watch::channel(Standing::Searching);
-        let machine = service.machine(token, config);
+        let mut machine = service.machine(token, config);
+        self.life_unit.into_iter().for_each(|unit| machine.speak(unit));
         let registering = Some(Registering { service, endpoint, watching, answer });
         self.names.insert(name, token);
         let held = Held {
@@ -213,7 +217,14 @@ impl Elements {
     }
 
     /// There is a registrar: everything registers there.
-    pub(super) fn connected(&mut self, now: Timestamp, conversation: &mut Conversation) {
+    pub(super) fn connected(
+        &mut self,
+        now: Timestamp,
+        conversation: &mut Conversation,
+        life_unit: LifeUnit,
+    ) {
+        self.life_unit = Some(life_unit);
+        self.held.values_mut().for_each(|held| held.machine.speak(life_unit));
         let tokens: Vec<u64> = self.held.keys().copied().collect();
         for token in tokens {
             self.register(now, conversation, token);

@@ -40,7 +40,7 @@ impl Watch {
             return NEVER;
         }
         let spread = u128::from(slot.wrapping_mul(GOLDEN)) * u128::from(self.spread);
-        let spread = ((spread >> 32) & u128::from(u64::MAX)) as u64;
+        let spread = u64::try_from(spread >> 32).unwrap_or(u64::MAX);
         now.as_micros().saturating_add(self.least).saturating_add(spread).min(NEVER - 1)
     }
 }

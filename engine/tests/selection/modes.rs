@@ -346,3 +346,33 @@ fn when_all_are_new_they_share_as_ever() {
     pool.remove(1);
     assert_eq!(pool.answers(6, 1), "B C D B C D");
 }
+
+#[test]
+fn in_the_steady_state_no_mode_allocates() {
+    for mode in [
+        SelectionMode::TwoChoices,
+        SelectionMode::ConsistentHash { seed: 1 },
+        SelectionMode::ZoneFirst,
+        SelectionMode::SlowStart { ramp: Duration::from_secs(10) },
+    ] {
+        let policy = |load| Policy::LeastUsedDegradation { load, degradation: percent(1) };
+        let mut pool = Pool::by(&[policy(0); 300], mode);
+        (1..=300).for_each(|pe| pool.place(pe, pe % 3));
+        let mut round = || {
+            for pe in 1..=300 {
+                pool.remove(pe);
+                pool.register(pe, policy(percent(pe % 50)));
+                pool.place(pe, pe % 3);
+                pool.now = pool.now.after(Duration::from_millis(100));
+                let caller =
+                    Caller { key: Some(SelectionKey(pe.into())), zone: Some(ZoneId(pe % 5)) };
+                let (now, into) = (pool.now, &mut pool.resolution);
+                pool.space.resolve_for(now, POOL, 120, caller, into).unwrap();
+                assert_eq!(into.elements.len(), 120);
+            }
+        };
+        (0..3).for_each(|_| round());
+        let allocated = allocation_counter::measure(|| (0..3).for_each(|_| round()));
+        assert_eq!(allocated.count_total, 0, "{mode:?}");
+    }
+}

@@ -187,6 +187,12 @@ impl PoolElement {
         self.policy = policy;
     }
 
+    /// The registration life has this unit on the wire from now on: that of the
+    /// next conversation's registrar.
+    pub const fn speak(&mut self, life_unit: LifeUnit) {
+        self.config.life_unit = life_unit;
+    }
+
     /// Registers at once: with a new conversation after the last was
     /// [over](PoolElement::disconnected), with a [new home](Progress::NewHome),
     /// or when what was [rejected](Progress::Rejected) has been mended.

@@ -22,6 +22,8 @@ pub(super) struct Link {
     pub(super) up: bool,
     /// Who is at the other end, once it said so.
     pub(super) registrar: Option<RegistrarId>,
+    /// When it was opened.
+    pub(super) since: Timestamp,
     /// When the last message came, or when it was opened.
     pub(super) heard: Timestamp,
     /// Whole messages to send.
@@ -60,6 +62,7 @@ impl Links {
             dialed,
             up: !dialed,
             registrar: None,
+            since: now,
             heard: now,
             output: Vec::new(),
             announced: false,

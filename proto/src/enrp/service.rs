@@ -134,8 +134,18 @@ impl Group {
             peer.introduced = false;
             self.shut(now, before);
         }
+        // A registrar that calls has lost the link there was, even if this end
+        // has not noticed: what would go there would not arrive. Unless both
+        // called at the same time.
+        let dialed = self.links.get(id).is_some_and(|link| link.dialed);
+        let lost = self.peer(who).and_then(|peer| peer.link).filter(|old| *old != id && !dialed);
+        let patience = self.config.no_response;
+        let old = lost.and_then(|old| self.links.get(old));
+        if let Some(old) = old.filter(|old| old.since.after(patience) <= now).map(|old| old.id) {
+            self.shut(now, old);
+        }
         let Some(peer) = self.peer_mut(who) else { return };
-        if peer.link.is_none() {
+        if peer.link.is_none() || peer.link == Some(id) {
             peer.link = Some(id);
             peer.audit.reset();
             peer.audit.want(now);
@@ -276,6 +286,7 @@ impl Group {
         let server = server.filter(|server| server.registrar == id);
         let is_other = peer.introduced && peer.is_kin() != kin.is_some();
         Self::note_transport(peer, server, kin, source);
+        peer.source = source.or(peer.source);
         peer.kin = kin;
         let first = !peer.introduced;
         peer.introduced = true;
@@ -287,7 +298,8 @@ impl Group {
     }
 
     /// Where a registrar takes ENRP, by its own word. An address that leads
-    /// nowhere from here is passed over: rsplib announces 127.0.0.1, too.
+    /// nowhere from here is passed over: rsplib announces 127.0.0.1, too, which
+    /// counts from a registrar of this host only.
     fn note_transport(
         peer: &mut Peer,
         server: Option<Server<'_>>,
@@ -313,7 +325,6 @@ impl Group {
         if let Some(kin) = kin {
             peer.kin = Some(kin);
         }
-        peer.source = source.or(peer.source);
     }
 
     /// What follows from a presence, beside the answer.
@@ -360,6 +371,8 @@ impl Group {
             return;
         }
         if self.config.admission == Admission::Anybody {
+            let link = self.peer(from).and_then(|peer| self.links.get(peer.link?));
+            let teller = link.and_then(super::link::Link::address).map(|it| it.ip());
             let patience = self.config.no_response * 2;
             for server in servers.iter() {
                 // rsplib lists those it was configured with as 0, and us, too.
@@ -370,7 +383,7 @@ impl Group {
                 }
                 let state = State::Hearsay { until: now.after(patience) };
                 let mut peer = Peer::new(now, id, state);
-                Self::note_transport(&mut peer, Some(server), None, None);
+                Self::note_transport(&mut peer, Some(server), None, teller);
                 // Which kind it is, it says itself; ours takes TCP at the port
                 // it takes SCTP at, unless it was told otherwise.
                 self.peers.push(peer);

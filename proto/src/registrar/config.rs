@@ -32,6 +32,13 @@ pub struct Config {
     /// keep-alive of the first report, before it is removed. Zero removes at
     /// once, by the letter of RFC 5352, 3.5.
     pub report_grace: Duration,
+    /// Time from one message about a pool to the next, to each of those that
+    /// subscribed to it.
+    pub subscription_interval: Duration,
+    /// Most subscriptions to the pools of a shard.
+    pub subscriptions_max: u32,
+    /// Most of them by one association.
+    pub subscriptions_per_association_max: u32,
     /// Most associations.
     pub associations_max: u32,
     /// Most pool elements registered by one association.
@@ -59,6 +66,9 @@ impl Default for Config {
             tcp: Dialect { keep_alive_names_element: true, ..Dialect::RFC },
             loopback: Loopback::Local,
             report_grace: Duration::from_secs(1),
+            subscription_interval: Duration::from_millis(100),
+            subscriptions_max: 1 << 16,
+            subscriptions_per_association_max: 1 << 10,
             associations_max: 1 << 20,
             elements_per_association_max: 1 << 20,
             pending_max: 1024,

@@ -16,6 +16,7 @@ use rserpool_engine::{
 
 use super::graves::Graves;
 use super::journal::Journal;
+use super::subscriptions::Subscriptions;
 use super::suspects::{Suspects, Verdict};
 use super::{Config, Dialect, Peer, Stats, association, kind};
 
@@ -74,6 +75,7 @@ pub(super) struct Pools {
     space: Handlespace,
     resolution: Resolution,
     suspects: Suspects,
+    subscriptions: Subscriptions,
     graves: Graves,
     /// What the registrar group is to hear.
     pub(super) journal: Journal,
@@ -104,6 +106,7 @@ impl Pools {
             space: Handlespace::new(config.engine.clone()),
             resolution: Resolution::default(),
             suspects: Suspects::default(),
+            subscriptions: Subscriptions::default(),
             graves: Graves::default(),
             journal: Journal::default(),
             jobs: VecDeque::new(),
@@ -157,8 +160,11 @@ impl Pools {
             Message::Deregistration { handle, pe } => {
                 self.deregister(turn, origin, handle, pe, out)
             }
-            Message::HandleResolution { handle, subscribe: _, items } => {
-                self.resolve(turn, origin, handle, items, out);
+            Message::HandleResolution { handle, subscribe, items } => {
+                let subscribed = self.resolve(turn, origin, handle, items, subscribe, out);
+                if !subscribed {
+                    self.subscriptions.remove(origin.association, handle);
+                }
                 Effect::default()
             }
             Message::KeepAliveAck { handle, pe } => self.keep_alive_acked(turn, origin, handle, pe),
@@ -288,10 +294,8 @@ impl Pools {
             return Some(Timestamp::ZERO);
         }
         let condemned = self.suspects.next_deadline(config.report_grace);
-        match (self.space.next_deadline(), condemned) {
-            (Some(engine), Some(condemned)) => Some(engine.min(condemned)),
-            (engine, condemned) => engine.or(condemned),
-        }
+        let all = [self.space.next_deadline(), condemned, self.subscriptions.next_deadline()];
+        all.into_iter().flatten().min()
     }
 
     /// The next element that something is due for. Appends the message it is
@@ -305,7 +309,10 @@ impl Pools {
         if let Some(key) = self.uncalled.pop() {
             return Some(self.call(turn, key, out));
         }
-        match self.space.poll_due(turn.now)? {
+        let Some(due) = self.space.poll_due(turn.now) else {
+            return self.tell_subscriber(turn, out);
+        };
+        match due {
             Due::KeepAlive(key) => {
                 let element = self.space.get(key)?;
                 let association = element.association();
@@ -365,6 +372,7 @@ impl Pools {
         association: AssociationId,
         batch: usize,
     ) -> usize {
+        self.subscriptions.forget(association);
         for count in 0..batch {
             let Some(key) = self.space.first_of_association(association) else { return count };
             self.remove(turn, key, Departure::Lost);
@@ -380,7 +388,9 @@ impl Pools {
         key: ElementKey,
         departure: Departure,
     ) -> Option<AssociationId> {
-        let association = self.space.get(key)?.association();
+        let element = self.space.get(key)?;
+        let association = element.association();
+        self.subscriptions.changed(turn.now, element.handle());
         self.tell_removal(turn, key, departure == Departure::Left);
         self.suspects.forget(key);
         self.space.remove(key);

@@ -21,6 +21,10 @@ pub struct Stats {
     pub resolutions: u64,
     /// Pool elements in those answers.
     pub resolved_elements: u64,
+    /// Subscriptions accepted, again or for the first time.
+    pub subscriptions: u64,
+    /// Messages to those that subscribed to a pool, for it changed.
+    pub notices: u64,
     /// Handle resolutions of a pool that does not exist.
     pub resolutions_unknown: u64,
     /// Handle resolutions of a pool without a pool element that may serve.

@@ -200,3 +200,23 @@ fn addresses_that_lead_nowhere_are_not_called() {
     let addresses = servers.iter().flat_map(|server| server.transport.addresses.iter());
     assert_eq!(addresses.collect::<Vec<_>>(), [peer_host(2)], "but where it called from");
 }
+
+#[test]
+fn a_registrar_of_this_host_may_tell_of_others_on_this_host() {
+    let local: IpAddr = "127.0.0.1".parse().unwrap();
+    let mut script = Script::serving();
+    let link = script.accept(local).unwrap();
+    let at = |addresses| Transport::sctp(9902, ChannelUse::Data, Addresses::List(addresses));
+    let (here, other) = ([local], [local]);
+    let server = Some(Server { registrar: RegistrarId::new(HOME), transport: at(&here) });
+    script.say(
+        link,
+        HOME,
+        Body::Presence { reply_required: false, checksum: Some(0xffff), server },
+    );
+    let servers = [Server { registrar: RegistrarId::new(THIEF), transport: at(&other) }];
+    let body = Body::ListResponse { rejected: false, servers: Servers::list(&servers) };
+    let before = script.dialed.len();
+    script.say(link, HOME, body);
+    assert_eq!(script.dialed[before..][0], SocketAddr::new(local, 9902));
+}

@@ -24,6 +24,8 @@ pub(crate) struct Script {
     pub(crate) now: Timestamp,
     pub(crate) closed: Vec<LinkId>,
     pub(crate) called: Vec<AssociationId>,
+    /// Where other registrars were called.
+    pub(crate) dialed: Vec<SocketAddr>,
     sent: Vec<(LinkId, Vec<u8>)>,
 }
 
@@ -45,8 +47,14 @@ impl Script {
         };
         change(&mut group);
         let now = Timestamp::from_micros(1_000_000);
-        let mut script =
-            Self { shard: Shard::new(config), now, closed: vec![], called: vec![], sent: vec![] };
+        let mut script = Self {
+            shard: Shard::new(config),
+            now,
+            closed: vec![],
+            called: vec![],
+            dialed: vec![],
+            sent: vec![],
+        };
         script.shard.join(now, group);
         script.run();
         script
@@ -70,6 +78,8 @@ impl Script {
                 }
                 registrar::Output::Group(Output::Close(link)) => self.closed.push(link),
                 registrar::Output::Group(Output::Connect(link)) => {
+                    let target = self.shard.group().unwrap().target(link).unwrap();
+                    self.dialed.push(target.addresses[0]);
                     self.shard.close_link(self.now, link);
                 }
                 registrar::Output::Group(_) => {}

@@ -26,7 +26,7 @@ fn rfc(config: &mut Config) {
 
 fn open(registrar: &mut Registrar, transport: TransportKind) -> AssociationId {
     let address = tcp("192.0.2.1:50000").address;
-    registrar.open_from(0, Peer { address, transport }).unwrap()
+    registrar.open_from(0, Peer { address, transport }).expect("there is room")
 }
 
 fn register(registrar: &mut Registrar, id: AssociationId, pe: u32, life: i32) {

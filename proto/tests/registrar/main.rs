@@ -10,4 +10,5 @@ mod mesh;
 mod random;
 mod registration;
 mod resolution;
+mod subscription;
 mod wired;

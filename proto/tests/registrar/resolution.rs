@@ -87,13 +87,3 @@ fn a_pool_whose_elements_are_all_drained_is_answered_negatively() {
     assert_eq!(answer, Answer::NotResolved { handle: "a".to_owned(), cause, data });
     assert_eq!(registrar.count(|stats| stats.resolutions_drained), 1);
 }
-
-#[test]
-fn a_subscription_is_answered_but_not_accepted() {
-    let mut registrar = Registrar::new(1);
-    let id = with_elements(&mut registrar, 1);
-    let handle = pool("a");
-    let message = Message::HandleResolution { handle, subscribe: true, items: None };
-    assert_eq!(registrar.ask(id, &message), resolved("a", &[1]));
-    registrar.ask(id, &registration("a", 2));
-}

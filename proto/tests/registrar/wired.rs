@@ -262,8 +262,7 @@ impl From<&[u8]> for Answer {
                     Some(cause) => Self::NotDeregistered { handle, pe, cause: cause.code },
                 }
             }
-            Message::HandleResolutionResponse { handle, subscribed, policy, elements, error } => {
-                assert!(!subscribed, "subscriptions are not accepted");
+            Message::HandleResolutionResponse { handle, policy, elements, error, .. } => {
                 let handle = name(handle);
                 match error.and_then(|causes| causes.first()) {
                     None => {

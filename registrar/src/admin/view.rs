@@ -339,6 +339,8 @@ pub(super) fn counts(stats: &ShardStats) -> Vec<Count> {
         ("selections", protocol.resolved_elements),
         ("resolutions_unknown", protocol.resolutions_unknown),
         ("resolutions_drained", protocol.resolutions_drained),
+        ("subscriptions", protocol.subscriptions),
+        ("subscription_notices", protocol.notices),
         ("keep_alives", protocol.keep_alives),
         ("keep_alive_acks", protocol.keep_alive_acks),
         ("elements_silent", protocol.silent),

@@ -35,7 +35,23 @@ pub(crate) struct Interface {
     pub(super) addresses: Vec<IpAddr>,
 }
 
+/// The interfaces with these names, or all but loopback, or loopback if there
+/// is no other.
+pub(crate) fn interfaces(names: &[String]) -> io::Result<Vec<Interface>> {
+    let all = all_interfaces()?;
+    if !names.is_empty() {
+        return Ok(all.into_iter().filter(|one| names.contains(&one.name)).collect());
+    }
+    let (loopback, others): (Vec<_>, Vec<_>) = all.into_iter().partition(Interface::is_loopback);
+    Ok(if others.is_empty() { loopback } else { others })
+}
+
 impl Interface {
+    /// Its addresses.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().copied()
+    }
+
     fn is_loopback(&self) -> bool {
         self.addresses.iter().any(IpAddr::is_loopback)
     }

@@ -4,6 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::UdpSocket;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -16,7 +17,7 @@ const DATAGRAM_MAX: usize = 2048;
 
 /// A socket that sends to one group.
 #[derive(Debug)]
-pub(super) struct Speaker {
+pub(crate) struct Speaker {
     pub(super) group: SocketAddr,
     socket: Socket,
 }
@@ -24,7 +25,7 @@ pub(super) struct Speaker {
 impl Speaker {
     /// Opens it on this port. Where somebody has that for himself, any port
     /// will do: what the datagram lists counts first.
-    pub(super) fn open(group: SocketAddr, port: u16) -> io::Result<Self> {
+    pub(crate) fn open(group: SocketAddr, port: u16) -> io::Result<Self> {
         let bound = |port| {
             let socket = shared(group)?;
             if group.is_ipv4() {
@@ -42,7 +43,7 @@ impl Speaker {
     }
 
     /// Sends on one interface. `None`: it has no address of the group's family.
-    pub(super) fn send(&self, interface: &Interface, datagram: &[u8]) -> Option<io::Result<()>> {
+    pub(crate) fn send(&self, interface: &Interface, datagram: &[u8]) -> Option<io::Result<()>> {
         let family = |ip: &&IpAddr| ip.is_ipv4() == self.group.is_ipv4();
         let address = interface.addresses.iter().find(family)?;
         let chosen = match address {
@@ -56,7 +57,7 @@ impl Speaker {
 
 /// A socket that hears one group.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(crate) struct Listener {
     group: SocketAddr,
     socket: UdpSocket,
     /// Interfaces it has joined on.
@@ -65,7 +66,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn open(group: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn open(group: SocketAddr) -> io::Result<Self> {
         let socket = shared(group)?;
         socket.set_nonblocking(true)?;
         socket.bind(&group.into())?;
@@ -74,7 +75,7 @@ impl Listener {
     }
 
     /// Joins the group on the interfaces that it has not joined on.
-    pub(super) fn join(&mut self, interfaces: &[Interface]) {
+    pub(crate) fn join(&mut self, interfaces: &[Interface]) {
         for interface in interfaces {
             let v4 = interface.addresses.iter().find_map(|ip| match ip {
                 IpAddr::V4(ip) => Some(*ip),
@@ -95,8 +96,13 @@ impl Listener {
         }
     }
 
+    /// Readable while there is a datagram.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     /// The next datagram that is there.
-    pub(super) fn receive(&mut self) -> Option<(SocketAddr, &[u8])> {
+    pub(crate) fn receive(&mut self) -> Option<(SocketAddr, &[u8])> {
         let (length, from) = self.socket.recv_from(&mut self.buffer).ok()?;
         Some((from, self.buffer.get(..length)?))
     }

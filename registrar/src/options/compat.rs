@@ -32,3 +32,18 @@ impl Compat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compat_says_how_many_elements_an_answer_has() {
+        let items = |compat: Compat| {
+            let mut config = registrar::Config { items_max: 77, ..Default::default() };
+            compat.apply(&mut config);
+            config.items_default
+        };
+        assert_eq!((items(Compat::Rsplib), items(Compat::Rfc)), (3, 77));
+    }
+}

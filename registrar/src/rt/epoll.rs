@@ -385,6 +385,12 @@ impl Reactor {
                 Control::Stats(answer) => drop(answer.send(self.stats())),
                 // A panic is logged, and nobody gets an answer.
                 Control::Look(look) => drop(self.guarded(|reactor| look(&reactor.shard))),
+                Control::Group(event) => {
+                    let now = self.now();
+                    // A panic is logged; the other side finds out by silence.
+                    let heard = self.guarded(|reactor| reactor.shard.hear_group(now, event));
+                    let _logged = heard.and_then(|()| self.turn(None));
+                }
                 Control::Stop => self.begin_stop(),
             }
         }

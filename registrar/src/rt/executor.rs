@@ -144,6 +144,8 @@ async fn run(plan: ShardPlan) -> ShardStats {
     tasks.push(glommio::spawn_local(async move { heart.beat().await }).detach());
     let paced = Rc::clone(&host);
     let pace = glommio::spawn_local(async move { paced.pace.run().await });
+    // What the shard wants at its start, before anything happens to it.
+    let _logged = host.turn([]);
     // Nobody waits for it any more if the start was given up.
     let _given_up = plan.ready.send(());
 
@@ -222,6 +224,11 @@ async fn receive(host: Rc<Host>, event: BufferedFile) {
                 Control::Stats(answer) => drop(answer.send(host.stats())),
                 // A panic is logged, and nobody gets an answer.
                 Control::Look(look) => drop(host.with_shard(|shard, _| look(shard))),
+                Control::Group(event) => {
+                    // A panic is logged; the other side finds out by silence.
+                    let heard = host.with_shard(|shard, now| shard.hear_group(now, event));
+                    let _logged = heard.and_then(|()| host.turn([]));
+                }
                 Control::Stop => host.stop.ring(),
             }
         }

@@ -16,6 +16,7 @@ use rserpool_engine::ShardId;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::descriptor;
+use crate::group::Event;
 use crate::shard::Shard;
 use crate::stats::ShardStats;
 
@@ -41,6 +42,8 @@ pub(crate) type Look = Box<dyn FnOnce(&Shard) + Send>;
 pub(crate) enum Control {
     /// Let this look at the shard. A panic in it is that of a turn.
     Look(Look),
+    /// The thread of the registrar group says this.
+    Group(Event),
     /// Say what you hold and have counted.
     Stats(mpsc::Sender<ShardStats>),
     /// Stop.

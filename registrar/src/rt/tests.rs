@@ -324,6 +324,8 @@ fn host() -> Rc<Host> {
         unfed_bytes_max: 1 << 20,
         connections: Arc::new(Connections::new(10)),
         calls: false,
+        group: None,
+        serving: Arc::new(AtomicBool::new(true)),
     };
     let inboxes = vec![Arc::new(Inbox::new(1).unwrap())];
     Rc::new(Host::new(ShardId(0), Shard::new(config), inboxes, Vec::new(), Instant::now()))

@@ -37,6 +37,8 @@ impl Bench {
                 unfed_bytes_max: 1 << 20,
                 connections: Arc::clone(&connections),
                 calls: false,
+                group: None,
+                serving: Arc::new(AtomicBool::new(true)),
             };
             change(&mut config);
             Shard::new(config)

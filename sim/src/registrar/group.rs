@@ -18,6 +18,8 @@ use crate::trace::trace;
 /// The port registrars take ENRP at.
 const PORT: u16 = 9901;
 
+const PRESENCE: u8 = 1;
+
 /// An association with another registrar.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -25,6 +27,8 @@ pub(super) struct Wire {
     side: Side,
     /// Whole messages the group does not want yet.
     unfed: Vec<u8>,
+    /// The last presence, if a rule about takeovers is broken.
+    presence: Vec<u8>,
 }
 
 /// Where a node is.
@@ -76,7 +80,7 @@ impl Registrar {
     }
 
     fn add_wire(&mut self, link: LinkId, wire: enrp::LinkId, side: Side) {
-        self.wires.insert(link, Wire { link: wire, side, unfed: Vec::new() });
+        self.wires.insert(link, Wire { link: wire, side, unfed: Vec::new(), presence: Vec::new() });
         self.wire_links.insert(wire, link);
     }
 
@@ -94,6 +98,10 @@ impl Registrar {
         let local = cx.local(self.node);
         let Some(wire) = self.wires.remove(&link) else { return false };
         self.wire_links.remove(&wire.link);
+        if cx.broken == Some(Rule::ForgottenTakeover) && !wire.presence.is_empty() {
+            self.undead.push((wire.link, wire.presence));
+            return true;
+        }
         if let Some(shard) = self.shards.first_mut() {
             shard.close_link(local, wire.link);
         }
@@ -127,7 +135,13 @@ impl Registrar {
             }
             fed += message.len();
             trace!(cx, "{} <= {}", self.name, plain(message));
-            if cx.broken.is_some() && self.spoil_wire(cx, link, message) {
+            if cx.broken == Some(Rule::ForgottenTakeover)
+                && message.first() == Some(&PRESENCE)
+                && let Some(wire) = self.wires.get_mut(&link)
+            {
+                wire.presence = message.to_vec();
+            }
+            if cx.broken.is_some() && self.spoil_wire(cx, message) {
                 continue;
             }
             if let Some(shard) = self.shards.first_mut() {
@@ -256,6 +270,7 @@ impl Registrar {
 }
 
 /// A message in words.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others say it themselves")]
 fn plain(message: &[u8]) -> String {
     let Ok(Message { sender, body, .. }) = Message::parse(message) else {
         return "what cannot be read".to_owned();

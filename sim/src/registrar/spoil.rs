@@ -11,7 +11,7 @@ use super::Registrar;
 use crate::chance::Chance;
 use crate::cluster::Cx;
 use crate::messages::Messages;
-use crate::network::{LinkId, Side};
+use crate::network::LinkId;
 use crate::rule::Rule;
 
 const REGISTRATION: u8 = 1;
@@ -76,10 +76,11 @@ impl Registrar {
                     let _ = endless.emit(&mut altered, LengthForm::Rfc);
                 }
             }
-            (Some(Rule::LostRegistration | Rule::LostUpdate), REGISTRATION) => {
-                if self.is_to_lose(cx, message) {
-                    return confirm(cx, link, message);
-                }
+            (Some(Rule::LostRegistration), REGISTRATION) if self.is_to_lose(cx, message) => {
+                return self.feed_and_undo(cx, link, message);
+            }
+            (Some(Rule::LostUpdate), REGISTRATION) => {
+                altered = self.with_old_values(cx, message).unwrap_or_default();
             }
             (Some(Rule::ProxyDeregistration), DEREGISTRATION) => {
                 if let Some((handle, pe)) = peek_element(message) {
@@ -91,6 +92,7 @@ impl Registrar {
                 }
             }
             (Some(Rule::DoubleSelection), RESOLUTION) => {
+                let Some(client) = self.clients.get_mut(&link) else { return };
                 client.spoiler.asked += 1;
                 let surplus = client.spoiler.asked;
                 client.spoiler.surplus.push_back(surplus);
@@ -108,33 +110,49 @@ impl Registrar {
         }
     }
 
+    /// Whether this is the registration of a new element, and one to lose.
     fn is_to_lose(&self, cx: &mut Cx, message: &[u8]) -> bool {
-        let Ok(Message::Registration { handle, element }) = Message::parse(message) else {
-            return false;
-        };
-        let there = self.spaces().find_map(|space| space.get(space.find(handle, element.pe)?));
-        if cx.broken == Some(Rule::LostRegistration) {
-            there.is_none() && cx.chance.one_in(4)
-        } else {
-            there.is_some_and(|there| there.policy() != element.policy) && cx.chance.one_in(4)
+        let Some((handle, pe)) = peek_element(message) else { return false };
+        self.spaces().all(|space| space.find(handle, pe).is_none()) && cx.chance.one_in(4)
+    }
+
+    /// A registration that is acknowledged, and undone.
+    fn feed_and_undo(&mut self, cx: &Cx, link: LinkId, message: &[u8]) {
+        let local = cx.local(self.node);
+        let Some(client) = self.clients.get_mut(&link) else { return };
+        let Some((handle, pe)) = peek_element(message) else { return };
+        let mut undoes = Vec::new();
+        let _ = Message::Deregistration { handle, pe }.emit(&mut undoes, LengthForm::Rfc);
+        client.spoiler.asked += 1;
+        client.spoiler.surplus.push_back(client.spoiler.asked);
+        if let Some(shard) = self.shards.get_mut(client.shard) {
+            shard.receive(local, client.association, message);
+            shard.receive(local, client.association, &undoes);
         }
     }
-}
 
-/// Acknowledges a registration that was not made.
-fn confirm(cx: &mut Cx, link: LinkId, message: &[u8]) {
-    let Some((handle, pe)) = peek_element(message) else { return };
-    let mut bytes = cx.net.buffer();
-    let response = Message::RegistrationResponse { handle, pe, rejected: false, error: None };
-    let _ = response.emit(&mut bytes, LengthForm::Rfc);
-    cx.net.send(link, Side::To, bytes);
+    /// A re-registration with the values that are registered.
+    fn with_old_values(&self, cx: &mut Cx, message: &[u8]) -> Option<Vec<u8>> {
+        let Ok(Message::Registration { handle, element }) = Message::parse(message) else {
+            return None;
+        };
+        let mut spaces = self.spaces();
+        let there = spaces.find_map(|space| space.get(space.find(handle, element.pe)?))?;
+        if !cx.chance.one_in(4) {
+            return None;
+        }
+        let mut altered = Vec::new();
+        let element = Element { policy: there.policy(), ..element };
+        let _ = Message::Registration { handle, element }.emit(&mut altered, LengthForm::Rfc);
+        Some(altered)
+    }
 }
 
 /// Rules broken between registrars.
 impl Registrar {
     /// Gives a peer's message to the group as the broken rule has it. `false`:
     /// it is to be given as it is.
-    pub(super) fn spoil_wire(&mut self, cx: &mut Cx, link: LinkId, message: &[u8]) -> bool {
+    pub(super) fn spoil_wire(&mut self, cx: &mut Cx, message: &[u8]) -> bool {
         let Ok(read) = enrp::Message::parse(message) else { return false };
         match (cx.broken, read.body) {
             (Some(Rule::LostHandleUpdate), Body::HandleUpdate { .. }) => cx.chance.one_in(4),
@@ -163,28 +181,17 @@ impl Registrar {
                 }
                 true
             }
-            (Some(Rule::EndlessTakeover), Body::InitTakeoverAck { target }) => {
-                // Whoever would consent wants it for himself.
-                let wants = enrp::Message {
-                    sender: read.sender,
-                    receiver: self.id,
-                    body: Body::InitTakeover { target },
-                };
-                self.forge(cx, link, &wants);
-                true
-            }
             _ => false,
         }
     }
 
-    /// Gives the group a message nobody sent.
-    fn forge(&mut self, cx: &Cx, link: LinkId, message: &enrp::Message<'_>) {
+    /// The dead speak.
+    pub(super) fn raise_dead(&mut self, cx: &Cx) {
         let local = cx.local(self.node);
-        let mut bytes = Vec::new();
-        let _ = message.emit(&mut bytes, LengthForm::Rfc);
-        let wire = self.wires.get(&link).map(|wire| wire.link);
-        if let (Some(wire), Some(shard)) = (wire, self.shards.first_mut()) {
-            shard.receive_link(local, wire, &bytes);
+        for (wire, presence) in &self.undead {
+            if let Some(shard) = self.shards.first_mut() {
+                shard.receive_link(local, *wire, presence);
+            }
         }
     }
 

@@ -183,6 +183,7 @@ fn policy(kind: Option<PolicyKind>, value: u32) -> Step<Policy> {
 }
 
 /// The value of such a policy.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others have not one value")]
 pub(super) const fn value(policy: Policy) -> Option<u32> {
     match policy {
         Policy::LeastUsed { load } => Some(load),

@@ -190,7 +190,7 @@ impl Pools {
         let seen = Standing::of_tag(self.space.tag(key)).stamp == stamp;
         if !seen && has_bucket(buckets, bucket) {
             turn.stats.swept += 1;
-            self.drop_silently(key);
+            self.drop_silently(turn, key);
         }
     }
 

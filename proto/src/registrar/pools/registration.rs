@@ -87,6 +87,9 @@ impl Pools {
         };
         match self.space.register(turn.now, &registration) {
             Ok(registered) => {
+                if registered.outcome != Outcome::Renewed {
+                    self.subscriptions.changed(turn.now, handle);
+                }
                 let unreachable = origin.peer.transport != TransportKind::Sctp;
                 self.claim(turn, registered, handle, element.pe, unreachable);
                 Ok(self.registered(turn, registered, adds, previous))

@@ -10,7 +10,8 @@ use rserpool_codec::asap::Message;
 use rserpool_codec::enrp::extension::identity_hash;
 use rserpool_codec::{Element, Transport};
 use rserpool_engine::{
-    AssociationId, ElementKey, ElementRef, PeChecksum, RegistrarId, Registration, RegistrationLife,
+    AssociationId, ElementKey, ElementRef, Outcome, PeChecksum, RegistrarId, Registration,
+    RegistrationLife,
 };
 
 use super::super::graves::Grave;
@@ -138,6 +139,9 @@ impl Pools {
                     self.court(registered.key);
                 }
                 turn.stats.replicated += 1;
+                if registered.outcome != Outcome::Renewed {
+                    self.subscriptions.changed(turn.now, apply.handle);
+                }
                 self.suspects.forget(registered.key);
                 self.space.set_tag(registered.key, standing.tag());
                 Some(registered.key)
@@ -217,7 +221,7 @@ impl Pools {
             return Effect::default();
         }
         self.bury_claimed(turn, apply, element);
-        let released = self.drop_silently(key);
+        let released = self.drop_silently(turn, key);
         if home == me {
             self.journal.own(&self.space, me);
         }
@@ -292,8 +296,14 @@ impl Pools {
     }
 
     /// Removes an element; peers know, or need not.
-    pub(super) fn drop_silently(&mut self, key: ElementKey) -> Option<AssociationId> {
-        let association = self.space.get(key)?.association();
+    pub(super) fn drop_silently(
+        &mut self,
+        turn: &Turn<'_>,
+        key: ElementKey,
+    ) -> Option<AssociationId> {
+        let element = self.space.get(key)?;
+        let association = element.association();
+        self.subscriptions.changed(turn.now, element.handle());
         self.suspects.forget(key);
         self.space.remove(key);
         association

@@ -35,6 +35,9 @@ impl Shard {
                 association.elements += u32::from(may_add);
                 association.owners |= 1 << (to.0 % 64);
             }
+            if kind::is_subscription(message) {
+                association.owners |= 1 << (to.0 % 64);
+            }
         }
         self.stats.mesh_sent += 1;
         let peer = association.peer;

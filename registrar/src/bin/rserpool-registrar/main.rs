@@ -25,7 +25,7 @@ use std::sync::mpsc;
 
 use clap::Parser;
 use rserpool_registrar::{
-    AdminAddress, Bound, Options, Running, Summary, check, parse_or_exit, start,
+    AdminAddress, Bound, EnrpAddress, Options, Running, Summary, check, parse_or_exit, start,
 };
 
 const EXAMPLES: &str = "\
@@ -77,6 +77,10 @@ fn admin_address(text: &str) -> Result<AdminAddress, String> {
 
 fn main() -> ExitCode {
     let mut line: Line = parse_or_exit();
+    let group = &mut line.options.group;
+    if group.enrp.is_empty() && group.peer.is_empty() && line.options.asap.is_empty() {
+        group.enrp.push(EnrpAddress::IfFree);
+    }
     line.options.admin = line.admin.unwrap_or(AdminAddress::IfFree(ADMIN_DEFAULT));
     logger::install(line.log_format, line.log_level);
     if let Err(contradiction) = line.options.validate() {
@@ -139,6 +143,16 @@ impl fmt::Display for Block<'_> {
         for address in &bound.asap_sctp_udp {
             let port = rserpool_registrar::ASAP_PORT;
             writeln!(f, "  asap         sctp-udp://{address} (SCTP port {port} inside)")?;
+        }
+        for address in &bound.enrp_tcp {
+            writeln!(f, "  enrp         tcp://{address}")?;
+        }
+        for address in &bound.enrp_sctp {
+            writeln!(f, "  enrp         sctp://{address}")?;
+        }
+        for address in &bound.enrp_sctp_udp {
+            let port = rserpool_registrar::ENRP_PORT;
+            writeln!(f, "  enrp         sctp-udp://{address} (SCTP port {port} inside)")?;
         }
         for group in &bound.announces {
             writeln!(f, "  announces    {group}")?;

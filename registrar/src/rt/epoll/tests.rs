@@ -25,6 +25,8 @@ fn plan(listener: TcpListener) -> ShardPlan {
             unfed_bytes_max: 1 << 20,
             connections: Arc::new(connections::Connections::new(10)),
             calls: false,
+            group: None,
+            serving: Arc::new(core::sync::atomic::AtomicBool::new(true)),
         },
         listeners: vec![listener],
         endpoints: Vec::new(),
