@@ -135,7 +135,7 @@ page.append(table(["resolutions/s due", "answers/s", "registrar cores", "p50 us"
 
 page.append("## A thousand elements to a million\n")
 sizes = sorted(int(name.split("-")[1]) for name in told if name.startswith("elements-"))
-page.append("One shard, 20,000 resolutions a second due, all elements re-registered every 30 s and kept alive every 10 s. "
+page.append("One shard, 20,000 resolutions a second due, all elements re-registered every 30 s and kept alive every 10 s:\nat a million elements that is 33,000 re-registrations and 100,000 keep-alives a second beside the resolutions. "
             + command(f"elements-{sizes[-1]}") + "\n")
 rows = []
 for size in sizes:
