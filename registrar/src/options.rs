@@ -55,9 +55,11 @@ pub struct Options {
     pub asap: Vec<AsapAddress>,
 
     /// Announce this registrar to this multicast group; may be given more than
-    /// once; off for nowhere [default: 239.0.0.50:3863 and [ff05::133]:3863, as
-    /// rsplib's pool elements listen; with --compat rfc the registered
-    /// 224.0.1.185:3863 and [ff05::133]:3863]
+    /// once; off for nowhere
+    ///
+    /// Without it: port 3863 of 239.0.0.50 and ff05::133, where rsplib's pool
+    /// elements listen; with --compat rfc, of the registered 224.0.1.185 and
+    /// ff05::133.
     #[arg(long, value_name = "GROUP|off")]
     pub announce: Vec<Announce>,
 
