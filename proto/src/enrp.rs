@@ -9,7 +9,7 @@
 //! one shard the same bytes take a shorter way.
 //!
 //! Which registrar an element belongs to after partitions and take-overs is
-//! decided by [claims](Standing); `docs/design/` has the rules with their
+//! decided by claims; `docs/design/` has the rules with their
 //! reasons.
 
 mod audit;
