@@ -337,7 +337,8 @@ fn a_registrar_that_makes_us_send_without_reading_is_given_up() {
     let out = Out::new("flood");
     let (code, _, stderr) = run(&out, &["--target", &server(flood)]);
     assert_eq!(code, 1, "{stderr}");
-    let wanted = "while registering: the registrar does not read what it makes us send";
+    // It floods us from the start: perhaps before all connections are there.
+    let wanted = "the registrar does not read what it makes us send";
     assert!(stderr.contains(wanted), "{stderr}");
 }
 
