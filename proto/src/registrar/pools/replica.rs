@@ -245,6 +245,9 @@ impl Pools {
             return Effect::default();
         }
         let theirs = apply.claim.map(|claim| Standing::of_claim(claim, apply.stamp));
+        if home == apply.from && is_old_news(apply, standing, theirs) {
+            return Effect::default();
+        }
         let counts = match theirs {
             _ if home == apply.from => apply.source != Source::Mentor || home != me,
             Some(theirs) => theirs.beats(apply.from, standing, home),
@@ -406,4 +409,21 @@ fn asap_address(element: &ElementRef<'_>) -> Option<SocketAddr> {
     let transport = Transport::parse(asap).ok()?;
     let address = transport.addresses.iter().find(|address| !address.is_unspecified())?;
     Some(SocketAddr::new(address, transport.port))
+}
+
+/// Whether a handle table tells what this registrar knows better. The home's
+/// updates may come over another link than the table and overtake it, so an
+/// element that had an update since the table was asked for is as that said;
+/// what a mentor says of an element that is here already is older in any case.
+fn is_old_news(apply: &Apply<'_>, standing: Standing, theirs: Option<Standing>) -> bool {
+    let overtaken = match apply.source {
+        Source::Home => false,
+        Source::Audit => standing.stamp == apply.stamp,
+        Source::Mentor => true,
+    };
+    let is_greater = |theirs: Standing| {
+        theirs.term > standing.term
+            || theirs.term == standing.term && standing.provisional && !theirs.provisional
+    };
+    overtaken && !theirs.is_some_and(is_greater)
 }
