@@ -50,6 +50,9 @@ pub(crate) enum Flag {
     Linked = 8,
     /// Its policy has a distance.
     Delayed = 16,
+    /// A selection changed its place: its degradation counts until it
+    /// registers again.
+    Degraded = 32,
 }
 
 /// The parameters that few policies have.
@@ -331,6 +334,13 @@ impl Element {
             RegistrationLife::For(life) => now.after(life).as_micros(),
             RegistrationLife::Infinite => NEVER,
         };
+    }
+
+    /// Notes that a selection degrades it; says by how much.
+    #[inline]
+    pub(crate) const fn degrade(&mut self) -> u32 {
+        self.set(Flag::Degraded);
+        self.second
     }
 
     #[inline]

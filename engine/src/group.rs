@@ -1,10 +1,9 @@
 //! Elements by association and by home registrar: intrusive doubly linked
 //! lists, one for each association or registrar that has any.
 
-use ahash::RandomState;
-
 use crate::PeChecksum;
 use crate::element::{Element, Link};
+use crate::hash::Hasher;
 use crate::index::Index;
 use crate::paged::NONE;
 use crate::slab::{Slab, Vacant};
@@ -39,7 +38,7 @@ impl Vacant for Group {
 pub(crate) struct Groups<const LIST: usize> {
     groups: Slab<Group, 256>,
     index: Index,
-    hasher: RandomState,
+    hasher: Hasher,
     /// The list of the latest registration: most likely that of the next.
     recent: u32,
     /// The list that is there always, or none.
@@ -47,7 +46,7 @@ pub(crate) struct Groups<const LIST: usize> {
 }
 
 impl<const LIST: usize> Groups<LIST> {
-    pub(crate) fn for_slots(slots: u32, hasher: RandomState) -> Self {
+    pub(crate) fn for_slots(slots: u32, hasher: Hasher) -> Self {
         Self {
             groups: Slab::for_slots(slots),
             index: Index::for_slots(slots),
@@ -59,7 +58,7 @@ impl<const LIST: usize> Groups<LIST> {
 
     /// The same with a list of this identity that is there always; returns it
     /// as well.
-    pub(crate) fn keeping(slots: u32, hasher: RandomState, id: u64) -> (Self, u32) {
+    pub(crate) fn keeping(slots: u32, hasher: Hasher, id: u64) -> (Self, u32) {
         let mut groups = Self::for_slots(slots, hasher);
         groups.kept = groups.create(id);
         let kept = groups.kept;
@@ -84,7 +83,7 @@ impl<const LIST: usize> Groups<LIST> {
         if self.recent != NONE && self.groups[self.recent].id == id {
             return Some(self.recent);
         }
-        self.index.find(self.hasher.hash_one(id), |group| self.groups[group].id == id)
+        self.index.find(self.hasher.number(id), |group| self.groups[group].id == id)
     }
 
     /// The identity of a list.
@@ -155,8 +154,8 @@ impl<const LIST: usize> Groups<LIST> {
     fn create(&mut self, id: u64) -> u32 {
         let group = self.groups.take();
         self.groups[group] = Group { id, first: NONE, ..Group::default() };
-        let (groups, hasher) = (&self.groups, &self.hasher);
-        self.index.insert(hasher.hash_one(id), group, |it| hasher.hash_one(groups[it].id));
+        let (groups, hasher) = (&self.groups, self.hasher);
+        self.index.insert(hasher.number(id), group, |it| hasher.number(groups[it].id));
         group
     }
 
@@ -188,10 +187,41 @@ impl<const LIST: usize> Groups<LIST> {
 
     #[cold]
     fn drop_list(&mut self, group: u32) {
-        self.index.remove(self.hasher.hash_one(self.groups[group].id), group);
+        self.index.remove(self.hasher.number(self.groups[group].id), group);
         self.groups.give_back(group);
         if self.recent == group {
             self.recent = NONE;
+        }
+    }
+
+    /// Moves the first element of a list, which is this one, to another.
+    #[inline]
+    pub(crate) fn pass_on(
+        &mut self,
+        elements: &mut Slab<Element>,
+        from: u32,
+        to: u32,
+        element: u32,
+        share: PeChecksum,
+    ) {
+        let list = &mut self.groups[to];
+        let behind = core::mem::replace(&mut list.first, element);
+        list.len += 1;
+        list.sum.add(share);
+        let link = &mut elements[element].links[LIST];
+        let next = core::mem::replace(&mut link.next, behind);
+        if behind != NONE {
+            elements[behind].links[LIST].previous = element;
+        }
+        if next != NONE {
+            elements[next].links[LIST].previous = NONE;
+        }
+        let list = &mut self.groups[from];
+        list.first = next;
+        list.len -= 1;
+        list.sum.subtract(share);
+        if list.len == 0 && from != self.kept {
+            self.drop_list(from);
         }
     }
 
@@ -201,7 +231,7 @@ impl<const LIST: usize> Groups<LIST> {
         elements: &Slab<Element>,
         mut visit: impl FnMut(u32, u32),
     ) {
-        let hash = |group: u32| self.hasher.hash_one(self.groups[group].id);
+        let hash = |group: u32| self.hasher.number(self.groups[group].id);
         self.index.assert_invariants(hash);
         assert_eq!(self.index.len(), self.groups.len(), "each list is in the index");
         let mut vacant = vec![false; self.groups.end() as usize];

@@ -13,8 +13,6 @@ mod timers;
 
 use core::fmt;
 
-use ahash::RandomState;
-
 pub use batch::Question;
 pub use elements::ElementRef;
 pub use pools::PoolRef;
@@ -28,6 +26,7 @@ use crate::arena::Arena;
 use crate::chance::mix;
 use crate::element::Element;
 use crate::group::{BY_ASSOCIATION, BY_HOME, Groups};
+use crate::hash::Hasher;
 use crate::index::Index;
 use crate::order::Orders;
 use crate::paged::{Paged, SLOTS_MAX};
@@ -52,19 +51,10 @@ pub struct Stats {
     pub homes: u32,
 }
 
-/// The two halves of a product, one over the other.
-#[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
-#[inline]
-const fn fold(one: u64, other: u64) -> u64 {
-    let product = one as u128 * other as u128;
-    (product as u64) ^ (product >> 64) as u64
-}
-
 /// One shard's pools and pool elements.
 pub struct Handlespace {
     config: Config,
-    hasher: RandomState,
-    secret: u64,
+    hasher: Hasher,
     elements: Slab<Element>,
     /// Elements by pool handle and PE identifier.
     by_pe: Index,
@@ -99,23 +89,21 @@ impl Handlespace {
         let mut config = config;
         config.elements_max = config.elements_max.min(SLOTS_MAX);
         config.pools_max = config.pools_max.min(SLOTS_MAX);
-        let seed = |number: u64| mix(config.seed ^ mix(number));
-        let hasher = RandomState::with_seeds(seed(1), seed(2), seed(3), seed(4));
+        let hasher = Hasher::new(config.seed);
         let slots = config.elements_max;
         let registrar = u64::from(config.registrar.get());
-        let (homes, own) = Groups::keeping(slots, hasher.clone(), registrar);
+        let (homes, own) = Groups::keeping(slots, hasher, registrar);
         Self {
             elements: Slab::for_slots(slots),
             by_pe: Index::for_slots(slots),
             pools: Slab::for_slots(config.pools_max),
             by_handle: Index::for_slots(config.pools_max),
-            orders: Orders::for_slots(slots, seed(5)),
+            orders: Orders::for_slots(slots, mix(config.seed ^ mix(5))),
             tags: Paged::for_slots(slots),
             bytes: Arena::new(),
             rosters: Rosters::for_slots(slots),
-            associations: Groups::for_slots(slots, hasher.clone()),
+            associations: Groups::for_slots(slots, hasher),
             homes,
-            secret: seed(6) | 1,
             wheel: Wheel::new(),
             watch: Watch::new(own, config.keep_alive_interval, config.keep_alive_timeout),
             hasher,
@@ -197,14 +185,13 @@ impl Handlespace {
 
     #[inline]
     fn hash_handle(&self, handle: PoolHandle<'_>) -> u64 {
-        self.hasher.hash_one(handle.as_bytes())
+        self.hasher.bytes(handle.as_bytes())
     }
 
-    /// The hash of an element from that of its pool handle: the mixing step
-    /// of wyhash, with a secret of this handlespace.
+    /// The hash of an element from that of its pool handle.
     #[inline]
     const fn hash_pe(&self, handle: u64, pe: u32) -> u64 {
-        fold(handle ^ pe as u64, self.secret)
+        self.hasher.with_number(handle, pe)
     }
 
     /// The hash of an element that is there.

@@ -117,6 +117,7 @@ mod element;
 mod error;
 mod group;
 mod handlespace;
+mod hash;
 mod index;
 mod key;
 mod lots;

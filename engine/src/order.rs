@@ -272,13 +272,18 @@ impl Orders {
         }
     }
 
-    /// Reads where a linked element is in an order, likewise.
+    /// Reads where an element is in an order, likewise, if it is linked.
     #[inline]
-    pub(crate) fn touch_place(&self, order: &Order, slot: u32) -> u32 {
+    pub(crate) fn touch_place(&self, order: &Order, element: &Element, slot: u32) -> u32 {
+        if !element.has(Flag::Linked) {
+            return 0;
+        }
         let place = self.places[slot];
         match order {
+            Order::Circle(_) => Ring::touch_block(&self.blocks, place),
             Order::Sorted { .. } | Order::Turns { .. } => Sorted::touch(&self.sorted, place),
-            Order::Circle(_) | Order::Lots { .. } | Order::Moded(_) => place,
+            Order::Lots { lots, .. } => lots.weight(&self.urn, &self.words, &self.places, slot),
+            Order::Moded(_) => place,
         }
     }
 
@@ -303,7 +308,7 @@ impl Orders {
         if let (Order::Sorted { sorted, degrades }, 1, true, Some(first)) =
             (&mut *order, advance, was_empty, into.first())
         {
-            let step = if *degrades { elements[first.index].second } else { 0 };
+            let step = if *degrades { elements[first.index].degrade() } else { 0 };
             let (blocks, places) = (&mut self.sorted, &mut self.places);
             sorted.advance_first(blocks, places, step.into(), u32::MAX.into());
             return;
@@ -349,9 +354,9 @@ impl Orders {
             Order::Circle(ring) => ring.pass(&self.blocks, &self.places, slot),
             Order::Sorted { sorted, degrades } => {
                 let value = self.key(slot);
-                let step = if *degrades { elements[slot].second } else { 0 };
+                let step = if *degrades { elements[slot].degrade() } else { 0 };
                 let value = (value + u64::from(step)).min(u32::MAX.into());
-                sorted.change(&mut self.sorted, &mut self.places, slot, value);
+                sorted.advance(&mut self.sorted, &mut self.places, slot, value);
             }
             Order::Turns { sorted, time } => {
                 *time = sorted.first_key(&self.sorted).unwrap_or(*time);
@@ -362,12 +367,12 @@ impl Orders {
                     turn = turn.next(element.first);
                     element.second = turn.passed;
                 }
-                sorted.change(&mut self.sorted, &mut self.places, slot, turn.time);
+                sorted.advance(&mut self.sorted, &mut self.places, slot, turn.time);
             }
             Order::Lots { lots, degrades } => {
                 if *degrades {
                     let weight = lots.weight(&self.urn, &self.words, &self.places, slot);
-                    let weight = weight.saturating_sub(elements[slot].second).max(1);
+                    let weight = weight.saturating_sub(elements[slot].degrade()).max(1);
                     self.reweigh(lots, key, weight);
                 }
             }

@@ -175,8 +175,14 @@ impl Ring {
         if self.block == NONE {
             return 0;
         }
-        let block = &blocks[self.block];
-        block.members[self.index as usize % MEMBERS as usize].index ^ block.len
+        Self::touch_block(blocks, self.block)
+    }
+
+    /// Reads both cache lines of a block, likewise.
+    #[inline]
+    pub(crate) fn touch_block(blocks: &Blocks, number: u32) -> u32 {
+        let block = &blocks[number];
+        block.members[0].index ^ block.len
     }
 
     /// Calls `take` with up to `items` elements from the place on, then moves

@@ -1,6 +1,7 @@
 //! Which shard a pool lives on.
 
 use crate::PoolHandle;
+use crate::hash::Hasher;
 
 /// The number of a shard, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,7 +11,7 @@ pub struct ShardId(pub u16);
 /// life of the map, evenly and unpredictably for who does not know the seed.
 #[derive(Clone, Debug)]
 pub struct ShardMap {
-    hasher: ahash::RandomState,
+    hasher: Hasher,
     shards: u16,
 }
 
@@ -18,9 +19,7 @@ impl ShardMap {
     /// A map onto `shards` shards (at least 1).
     #[must_use]
     pub fn new(shards: u16, seed: u64) -> Self {
-        let seeds = [seed, seed.rotate_left(17), !seed, seed.swap_bytes()];
-        let [a, b, c, d] = seeds;
-        Self { hasher: ahash::RandomState::with_seeds(a, b, c, d), shards: shards.max(1) }
+        Self { hasher: Hasher::new(!seed), shards: shards.max(1) }
     }
 
     /// The number of shards.
@@ -32,7 +31,7 @@ impl ShardMap {
     /// The shard of this pool.
     #[must_use]
     pub fn shard_of(&self, handle: PoolHandle<'_>) -> ShardId {
-        let hash = self.hasher.hash_one(handle.as_bytes());
+        let hash = self.hasher.bytes(handle.as_bytes());
         // The high half of hash * shards is an even spread without a division.
         let wide = (u128::from(hash) * u128::from(self.shards)) >> 64;
         ShardId(u16::try_from(wide).unwrap_or(0))

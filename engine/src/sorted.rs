@@ -6,11 +6,15 @@
 //! moves inside its block. Equal keys stand in the order in which they came:
 //! an element that goes behind its equals takes its turn.
 
+use core::hint::black_box;
+
 use crate::ElementKey;
 use crate::paged::{NONE, Paged, WORDS, narrow};
-use crate::tree::{Augment, Nodes, Tree, is_before};
+use crate::tree::{NEAR_BYTES, Nodes, Tree, is_before};
 
 const CAPACITY: usize = 14;
+/// Of a block and its node.
+const BLOCK_BYTES: usize = 256;
 /// A block of no more elements than this looks for a neighbor to join.
 const FEW: usize = 4;
 /// A block of fewer elements takes some from a full one before it.
@@ -25,19 +29,25 @@ struct Entry {
     member: ElementKey,
 }
 
-/// The elements of a block.
+/// The elements of a block. The length comes first: it is in the cache line
+/// that a descent reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
 pub(crate) struct Block {
-    entries: [Entry; CAPACITY],
     len: u32,
     next_vacant: u32,
+    entries: [Entry; CAPACITY],
 }
 
 const _: () = assert!(size_of::<Block>() == 232, "with the node it is four cache lines");
 
-impl Augment for Block {}
-
 impl Block {
+    fn of_one(key: u64, member: ElementKey) -> Self {
+        let mut block = Self::default();
+        block.insert(0, Entry { key, member });
+        block
+    }
+
     #[inline]
     fn entries(&self) -> &[Entry] {
         &self.entries[..self.len as usize]
@@ -59,6 +69,13 @@ impl Block {
         let found = self.entries().iter().position(|it| it.member.index == slot);
         let Some(at) = found else { unreachable!("an element is in its block") };
         at
+    }
+
+    /// Reads all its cache lines, wherever these begin.
+    #[inline]
+    fn touch(&self) -> u32 {
+        let members = [0, 2, 6, 10, 13].map(|at: usize| self.entries[at].member.index);
+        members.iter().fold(self.len, |sum, member| sum ^ member)
     }
 
     #[inline]
@@ -87,7 +104,9 @@ impl Block {
 /// The blocks of all pools.
 #[derive(Debug)]
 pub(crate) struct Blocks {
-    nodes: Nodes<Block>,
+    /// The tree, apart from the elements: a descent reads little memory.
+    nodes: Nodes<()>,
+    values: Paged<Block, 64>,
     fresh: u32,
     vacant: u32,
     len: u32,
@@ -95,7 +114,13 @@ pub(crate) struct Blocks {
 
 impl Blocks {
     pub(crate) fn for_slots(slots: u32) -> Self {
-        Self { nodes: Nodes::new(slots), fresh: 0, vacant: NONE, len: 0 }
+        Self {
+            nodes: Nodes::new(slots),
+            values: Paged::for_slots(slots),
+            fresh: 0,
+            vacant: NONE,
+            len: 0,
+        }
     }
 
     /// The number of blocks in use, for checks.
@@ -106,22 +131,29 @@ impl Blocks {
     /// Reads the ways to these keys, for batches: the accesses of many
     /// descents overlap.
     pub(crate) fn touch_ways(&self, descents: &[(Tree, u64)]) -> u32 {
-        self.nodes.touch(descents)
+        let is_far = |tree: &Tree| !Self::is_near(tree);
+        self.nodes.touch_and(descents, is_far, |block| self.values[block].touch())
+    }
+
+    /// Whether a cache has room for the blocks of a tree.
+    const fn is_near(tree: &Tree) -> bool {
+        tree.len() as usize * BLOCK_BYTES < NEAR_BYTES
     }
 
     fn take(&mut self) -> u32 {
         self.len += 1;
         if self.vacant == NONE {
             self.fresh += 1;
+            self.values.reserve(self.fresh - 1);
             return self.fresh - 1;
         }
         let block = self.vacant;
-        self.vacant = self.nodes.value(block).next_vacant;
+        self.vacant = self.values[block].next_vacant;
         block
     }
 
     fn give_back(&mut self, block: u32) {
-        self.nodes.value_mut(block).next_vacant = self.vacant;
+        self.values[block].next_vacant = self.vacant;
         self.vacant = block;
         self.len -= 1;
     }
@@ -148,14 +180,28 @@ impl Sorted {
         element: ElementKey,
         key: u64,
     ) {
-        let Some(number) = self.block_for(blocks, key) else {
+        let block = self.block_for(blocks, key);
+        self.insert_into(blocks, homes, block, element, key);
+    }
+
+    /// The same where the block is known; none: there is no block.
+    fn insert_into(
+        &mut self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32, WORDS>,
+        block: Option<u32>,
+        element: ElementKey,
+        key: u64,
+    ) {
+        let Some(number) = block else {
             let block = blocks.take();
             homes[element.index] = block;
-            blocks.nodes.insert(&mut self.tree, block, key, Self::of_one(key, element));
+            blocks.values[block] = Block::of_one(key, element);
+            blocks.nodes.insert(&mut self.tree, block, key, ());
             return;
         };
         self.recent = number;
-        let block = blocks.nodes.value_mut(number);
+        let block = &mut blocks.values[number];
         let at = block.place_of(key);
         if block.len as usize == CAPACITY {
             self.insert_into_full(blocks, homes, number, at, key, element);
@@ -175,21 +221,22 @@ impl Sorted {
         if !is_before(key, blocks.nodes.key(last)) {
             return Some(last);
         }
+        blocks.nodes.last_not_after(&self.tree, key).or_else(|| self.tree.first())
+    }
+
+    /// The same for an element that had its turn: most often it goes where the
+    /// one before went.
+    #[inline]
+    fn block_near(&self, blocks: &Blocks, key: u64) -> Option<u32> {
         if self.recent != NONE && !is_before(key, blocks.nodes.key(self.recent)) {
             let is_within = |it: &u64| is_before(key, *it);
             let next = || blocks.nodes.next(self.recent).map(|next| blocks.nodes.key(next));
-            let end = blocks.nodes.value(self.recent).entries().last().map(|it| it.key);
+            let end = blocks.values[self.recent].entries().last().map(|it| it.key);
             if end.as_ref().is_some_and(is_within) || next().as_ref().is_some_and(is_within) {
                 return Some(self.recent);
             }
         }
-        blocks.nodes.last_not_after(&self.tree, key).or_else(|| self.tree.first())
-    }
-
-    fn of_one(key: u64, element: ElementKey) -> Block {
-        let mut block = Block::default();
-        block.insert(0, Entry { key, member: element });
-        block
+        self.block_for(blocks, key)
     }
 
     fn insert_into_full(
@@ -209,18 +256,19 @@ impl Sorted {
         if at == CAPACITY {
             homes[element.index] = fresh;
             self.recent = fresh;
-            let block = Self::of_one(key, element);
-            blocks.nodes.insert_after(&mut self.tree, number, fresh, key, block);
+            blocks.values[fresh] = Block::of_one(key, element);
+            blocks.nodes.insert_after(&mut self.tree, number, fresh, key, ());
             return;
         }
         if at == 0 {
             // Before the first of the first block.
             homes[element.index] = fresh;
-            blocks.nodes.insert(&mut self.tree, fresh, key, Self::of_one(key, element));
+            blocks.values[fresh] = Block::of_one(key, element);
+            blocks.nodes.insert(&mut self.tree, fresh, key, ());
             return;
         }
         let half = CAPACITY / 2;
-        let block = blocks.nodes.value_mut(number);
+        let block = &mut blocks.values[number];
         let mut upper = Block::default();
         upper.entries[..half].copy_from_slice(&block.entries[half..]);
         (block.len, upper.len) = (narrow(half), narrow(half));
@@ -235,12 +283,14 @@ impl Sorted {
             homes[element.index] = fresh;
         }
         let first = upper.key(0);
-        blocks.nodes.insert_after(&mut self.tree, number, fresh, first, upper);
+        blocks.values[fresh] = upper;
+        blocks.nodes.insert_after(&mut self.tree, number, fresh, first, ());
     }
 
     /// Inserts an element at a place in or behind a full block, if the next
-    /// block has room to spare: the last of both goes there. So blocks are
-    /// fuller than by splitting alone.
+    /// block has room to spare: the last of both goes there. Or if the block
+    /// before has: then the first goes there. So blocks are fuller than by
+    /// splitting alone.
     fn make_room(
         &self,
         blocks: &mut Blocks,
@@ -250,11 +300,24 @@ impl Sorted {
         key: u64,
         element: ElementKey,
     ) -> bool {
-        let has_room = |next: &u32| (blocks.nodes.value(*next).len as usize) < ROOMY;
-        let Some(next) = blocks.nodes.next(number).filter(has_room) else { return false };
+        let has_room = |it: &u32| (blocks.values[*it].len as usize) < ROOMY;
+        let Some(next) = blocks.nodes.next(number).filter(has_room) else {
+            let previous = blocks.nodes.previous(number).filter(has_room);
+            let Some(previous) = previous.filter(|_| at > 0) else { return false };
+            let block = &mut blocks.values[number];
+            let first = block.remove(0);
+            block.insert(at - 1, Entry { key, member: element });
+            let begins = block.key(0);
+            blocks.nodes.set_key(number, begins);
+            homes[element.index] = number;
+            let block = &mut blocks.values[previous];
+            block.insert(block.len as usize, first);
+            homes[first.member.index] = previous;
+            return true;
+        };
         let mut last = Entry { key, member: element };
         if at < CAPACITY {
-            let block = blocks.nodes.value_mut(number);
+            let block = &mut blocks.values[number];
             last = block.remove(CAPACITY - 1);
             block.insert(at, Entry { key, member: element });
             homes[element.index] = number;
@@ -262,7 +325,7 @@ impl Sorted {
                 blocks.nodes.set_key(number, key);
             }
         }
-        blocks.nodes.value_mut(next).insert(0, last);
+        blocks.values[next].insert(0, last);
         blocks.nodes.set_key(next, last.key);
         homes[last.member.index] = next;
         true
@@ -271,7 +334,7 @@ impl Sorted {
     /// Removes an element.
     pub(crate) fn remove(&mut self, blocks: &mut Blocks, homes: &mut Paged<u32, WORDS>, slot: u32) {
         let number = homes[slot];
-        let at = blocks.nodes.value(number).position(slot);
+        let at = blocks.values[number].position(slot);
         self.remove_at(blocks, homes, number, at);
     }
 
@@ -282,7 +345,7 @@ impl Sorted {
         number: u32,
         at: usize,
     ) -> ElementKey {
-        let block = blocks.nodes.value_mut(number);
+        let block = &mut blocks.values[number];
         let removed = block.remove(at);
         let (len, first) = (block.len as usize, block.key(0));
         if len == 0 {
@@ -315,7 +378,7 @@ impl Sorted {
         number: u32,
         len: usize,
     ) {
-        let fits = |other: &u32| blocks.nodes.value(*other).len as usize + len <= MERGED;
+        let fits = |other: &u32| blocks.values[*other].len as usize + len <= MERGED;
         let (into, from) = if let Some(next) = blocks.nodes.next(number).filter(fits) {
             (number, next)
         } else if let Some(previous) = blocks.nodes.previous(number).filter(fits) {
@@ -323,11 +386,11 @@ impl Sorted {
         } else {
             return;
         };
-        let moved = *blocks.nodes.value(from);
+        let moved = blocks.values[from];
         for entry in moved.entries() {
             homes[entry.member.index] = into;
         }
-        blocks.nodes.value_mut(into).append(&moved);
+        blocks.values[into].append(&moved);
         self.drop_block(blocks, from);
     }
 
@@ -341,11 +404,43 @@ impl Sorted {
         key: u64,
     ) {
         let number = homes[slot];
-        let from = blocks.nodes.value(number).position(slot);
-        self.change_at(blocks, homes, number, from, key);
+        if Blocks::is_near(&self.tree) {
+            let from = blocks.values[number].position(slot);
+            if !self.change_inside(blocks, number, from, key) {
+                let element = self.remove_at(blocks, homes, number, from);
+                self.insert(blocks, homes, element, key);
+            }
+            return;
+        }
+        // Both of its places are fetched at once: nothing that is done in one
+        // of them keeps the way to the other waiting.
+        black_box(Self::touch(blocks, number));
+        let to = self.block_for(blocks, key);
+        let from = blocks.values[number].position(slot);
+        if self.change_inside(blocks, number, from, key) {
+            return;
+        }
+        let count = self.tree.len();
+        let element = self.remove_at(blocks, homes, number, from);
+        let to = if self.tree.len() == count { to } else { self.block_for(blocks, key) };
+        self.insert_into(blocks, homes, to, element, key);
     }
 
-    fn change_at(
+    /// The same for an element that had its turn.
+    #[inline]
+    pub(crate) fn advance(
+        &mut self,
+        blocks: &mut Blocks,
+        homes: &mut Paged<u32, WORDS>,
+        slot: u32,
+        key: u64,
+    ) {
+        let number = homes[slot];
+        let from = blocks.values[number].position(slot);
+        self.advance_at(blocks, homes, number, from, key);
+    }
+
+    fn advance_at(
         &mut self,
         blocks: &mut Blocks,
         homes: &mut Paged<u32, WORDS>,
@@ -353,18 +448,27 @@ impl Sorted {
         from: usize,
         key: u64,
     ) {
+        if !self.change_inside(blocks, number, from, key) {
+            let element = self.remove_at(blocks, homes, number, from);
+            let to = self.block_near(blocks, key);
+            self.insert_into(blocks, homes, to, element, key);
+        }
+    }
+
+    /// Gives the element at a place of a block a key with which it stays in
+    /// the block; whether there is such a place.
+    #[inline]
+    fn change_inside(&self, blocks: &mut Blocks, number: u32, from: usize, key: u64) -> bool {
         let is_first = self.tree.first() == Some(number);
         let is_last = self.tree.last() == Some(number);
-        let block = blocks.nodes.value_mut(number);
+        let block = &mut blocks.values[number];
         let last = block.len as usize - 1;
         // It stays in the block if others of the block are on both sides of
         // it, or nothing is beyond.
         let stays = (is_first || !is_before(key, block.key(0)))
             && (is_last || is_before(key, block.key(last)));
         if !stays {
-            let element = self.remove_at(blocks, homes, number, from);
-            self.insert(blocks, homes, element, key);
-            return;
+            return false;
         }
         let member = block.entries[from].member;
         // The number of those it stands behind, not counting itself.
@@ -379,19 +483,17 @@ impl Sorted {
         if from == 0 || to == 0 {
             blocks.nodes.set_key(number, first);
         }
+        true
     }
 
     pub(crate) const fn tree(&self) -> Tree {
         self.tree
     }
 
-    /// Reads all cache lines of a block, for batches.
+    /// Reads all cache lines of a block, before they are needed.
     #[inline]
     pub(crate) fn touch(blocks: &Blocks, number: u32) -> u32 {
-        let block = blocks.nodes.value(number);
-        // An entry in each of its cache lines.
-        let members = [0, 3, 7, 11].map(|at: usize| block.entries[at].member.index);
-        members.iter().fold(block.len, |sum, member| sum ^ member)
+        blocks.values[number].touch()
     }
 
     /// Reads the first block likewise.
@@ -411,21 +513,21 @@ impl Sorted {
         most: u64,
     ) {
         let Some(number) = self.tree.first() else { return };
-        let block = blocks.nodes.value_mut(number);
+        let block = &mut blocks.values[number];
         let key = (block.key(0) + step).min(most);
         // Most often it is the first again.
         if block.len > 1 && is_before(key, block.key(1)) {
             block.entries[0].key = key;
             blocks.nodes.set_key(number, key);
         } else {
-            self.change_at(blocks, homes, number, 0, key);
+            self.advance_at(blocks, homes, number, 0, key);
         }
     }
 
     /// The key of an element.
     #[inline]
     pub(crate) fn key(blocks: &Blocks, homes: &Paged<u32, WORDS>, slot: u32) -> u64 {
-        let block = blocks.nodes.value(homes[slot]);
+        let block = &blocks.values[homes[slot]];
         block.key(block.position(slot))
     }
 
@@ -441,7 +543,7 @@ impl Sorted {
         let mut left = items as usize;
         let mut at = self.tree.first();
         while let Some(number) = at.filter(|_| left > 0) {
-            let entries = blocks.nodes.value(number).entries();
+            let entries = blocks.values[number].entries();
             let now = entries.len().min(left);
             entries[..now].iter().for_each(|it| take(it.member));
             left -= now;
@@ -459,7 +561,7 @@ impl Sorted {
     ) -> u32 {
         let (mut at, mut previous) = (self.tree.first(), None);
         while let Some(number) = at {
-            let block = blocks.nodes.value(number);
+            let block = &blocks.values[number];
             assert!(block.len > 0, "a block has elements");
             assert_eq!(block.key(0), blocks.nodes.key(number), "a node has its first key");
             for &Entry { key, member } in block.entries() {
@@ -544,7 +646,7 @@ impl BlockTree {
     /// skipping it.
     pub fn touch(&self, changes: impl Iterator<Item = (u32, u64)>) -> u32 {
         let (mut ways, mut len, mut sum) = ([(Tree::EMPTY, 0); 16], 0, 0);
-        if self.blocks.nodes.is_near(&self.order.tree) {
+        if Blocks::is_near(&self.order.tree) {
             return 0;
         }
         for (way, (slot, key)) in ways.iter_mut().zip(changes) {

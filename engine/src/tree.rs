@@ -32,7 +32,7 @@ const NIL: u32 = u32::MAX >> 1;
 const RED: u32 = 1 << 31;
 /// Nodes that take fewer bytes than this are near: a second cache has room for
 /// them.
-const NEAR_BYTES: usize = 5 << 19;
+pub(crate) const NEAR_BYTES: usize = 5 << 19;
 
 /// Whether one key comes before another.
 ///
@@ -178,13 +178,6 @@ impl<A: Augment> Nodes<A> {
     pub fn set_value(&mut self, slot: u32, value: A) {
         self.nodes[slot].value = value;
         self.refresh_up(slot);
-    }
-
-    /// The value of a slot, of a kind from which nothing is computed.
-    #[inline]
-    pub(crate) fn value_mut(&mut self, slot: u32) -> &mut A {
-        debug_assert!(!A::ACTIVE, "a computed value changes with those above");
-        &mut self.nodes[slot].value
     }
 
     /// Overwrites the key of a linked slot with one that keeps its place.
@@ -601,7 +594,7 @@ impl<A: Augment> Nodes<A> {
     }
 
     /// Whether a cache has room for the nodes of a tree.
-    pub(crate) const fn is_near(&self, tree: &Tree) -> bool {
+    const fn is_near(&self, tree: &Tree) -> bool {
         (tree.len as usize) * size_of::<Node<A>>() < NEAR_BYTES
     }
 
@@ -611,23 +604,40 @@ impl<A: Augment> Nodes<A> {
     ///
     /// Trees that a cache has room for are left out: there is nothing to gain.
     pub fn touch(&self, descents: &[(Tree, u64)]) -> u32 {
+        self.touch_and(descents, |tree| !self.is_near(tree), |node| node)
+    }
+
+    /// The same for trees that are far; `arrived` reads what belongs to the
+    /// last node not after each key.
+    #[inline]
+    pub(crate) fn touch_and(
+        &self,
+        descents: &[(Tree, u64)],
+        is_far: impl Fn(&Tree) -> bool,
+        arrived: impl Fn(u32) -> u32,
+    ) -> u32 {
         let mut sum = 0;
         for group in descents.chunks(16) {
             let mut at = [NIL; 16];
             for (at, (tree, _)) in at.iter_mut().zip(group) {
-                *at = if self.is_near(tree) { NIL } else { tree.root };
+                *at = if is_far(tree) { tree.root } else { NIL };
             }
+            let mut found = [NIL; 16];
             let mut going = true;
             while going {
                 going = false;
-                for (at, (_, key)) in at.iter_mut().zip(group) {
+                for ((at, found), (_, key)) in at.iter_mut().zip(&mut found).zip(group) {
                     if *at != NIL {
                         let node = &self.nodes[*at];
-                        sum ^= node.up;
-                        *at = node.child[usize::from(!is_before(*key, node.key))];
+                        let follows = !is_before(*key, node.key);
+                        *found = if follows { *at } else { *found };
+                        *at = node.child[usize::from(follows)];
                         going = true;
                     }
                 }
+            }
+            for found in found.into_iter().filter(|&found| found != NIL) {
+                sum ^= arrived(found);
             }
         }
         sum

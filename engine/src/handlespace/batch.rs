@@ -10,7 +10,6 @@
 use core::hint::black_box;
 
 use super::{Handlespace, Registered, Registration, Resolution};
-use crate::element::Flag;
 use crate::order::Order;
 use crate::tree::Tree;
 use crate::{Caller, ElementKey, PeId, PoolHandle, RegisterError, Timestamp, UnknownPool};
@@ -155,6 +154,8 @@ impl Handlespace {
     /// with.
     fn approach_pools(&self, hashes: &[u64]) {
         let mut slots = [None; GROUP];
+        let buckets = hashes.iter().fold(0, |sum, &hash| sum ^ self.by_handle.touch(hash));
+        black_box(buckets);
         for (slot, &hash) in slots.iter_mut().zip(hashes) {
             *slot = self.by_handle.guess(hash);
         }
@@ -200,8 +201,9 @@ impl Handlespace {
             let element = &self.elements[slot];
             let order = &self.pools[element.pool()].order;
             sum ^= element.links[0].next;
-            if element.has(Flag::Linked) && !matches!(order, Order::Circle(_)) {
-                sum ^= self.orders.touch_place(order, slot);
+            // In a circle an element that registers again stays where it is.
+            if !matches!(order, Order::Circle(_)) {
+                sum ^= self.orders.touch_place(order, element, slot);
             }
             if let Some(association) = element.association() {
                 sum ^= (self.associations.id(association) & 1) as u32;

@@ -1,9 +1,11 @@
 //! Registration, re-registration, removal, ownership.
 
+use core::hint::black_box;
 use core::mem::discriminant;
 
-use super::{Handlespace, fold};
+use super::Handlespace;
 use crate::element::{Delay, Element, Flag, NEVER};
+use crate::order::{Order, Orders};
 use crate::paged::SLOTS_MAX;
 use crate::pool::Pool;
 use crate::{
@@ -72,6 +74,27 @@ fn check_consistency(pool: &Pool, new: &Registration<'_>) -> Result<(), Register
         return Err(RegisterError::InconsistentChannelUse(pool.channel_use));
     }
     Ok(())
+}
+
+/// Places an element anew whose policy values changed, or whose degradation
+/// ends.
+#[inline(never)]
+fn relink(
+    orders: &mut Orders,
+    order: &mut Order,
+    element: &mut Element,
+    key: ElementKey,
+    policy: Policy,
+    is_changed: bool,
+    now: Timestamp,
+) {
+    let values = policy.values();
+    let before = core::mem::replace(&mut element.first, values.first);
+    if policy.kind() != PolicyKind::WeightedRoundRobin {
+        element.second = values.degradation;
+    }
+    element.clear(Flag::Degraded);
+    orders.relink(order, element, key, policy.standing(), before, is_changed, now);
 }
 
 impl Handlespace {
@@ -174,12 +197,7 @@ impl Handlespace {
     ) -> Registered {
         let pe = new.pe.get();
         let values = new.policy.values();
-        let home = if new.home == self.config.registrar {
-            self.watch.own
-        } else {
-            self.homes.find_or_create(new.home.get().into())
-        };
-        let association = new.association.map(|it| self.associations.find_or_create(it.0));
+        // What waits for memory comes first.
         let slot = self.elements.take();
         self.orders.reserve(slot);
         let record = &mut self.pools[pool];
@@ -187,6 +205,12 @@ impl Handlespace {
         let element = &mut self.elements[slot];
         let key = ElementKey { index: slot, generation: element.generation + 1 };
         let position = record.roster.insert(&mut self.rosters, key);
+        let association = new.association.map(|it| self.associations.find_or_create(it.0));
+        let home = if new.home == self.config.registrar {
+            self.watch.own
+        } else {
+            self.homes.find_or_create(new.home.get().into())
+        };
         *element = Element::new(key.generation, pe, pool, position);
         (element.first, element.second) = (values.first, values.degradation);
         element.set_home(home);
@@ -203,10 +227,10 @@ impl Handlespace {
             self.associations.add_to(&mut self.elements, group, slot, PeChecksum::default());
         }
         self.wheel.arm(&mut self.elements, now.as_micros(), slot);
-        let (elements, pools, secret) = (&self.elements, &self.pools, self.secret);
+        let (elements, pools, hasher) = (&self.elements, &self.pools, self.hasher);
         let hash_of = |it: u32| {
             let element = &elements[it];
-            fold(pools[element.pool()].hash ^ u64::from(element.pe), secret)
+            hasher.with_number(pools[element.pool()].hash, element.pe)
         };
         self.by_pe.insert(hash, slot, hash_of);
         if self.tags.get_or_default(slot) != 0 {
@@ -222,8 +246,9 @@ impl Handlespace {
         slot: u32,
         new: &Registration<'_>,
     ) -> Result<Registered, RegisterError> {
-        let element = &self.elements[slot];
-        check_consistency(&self.pools[element.pool()], new)?;
+        let element = &mut self.elements[slot];
+        let pool = &mut self.pools[element.pool()];
+        check_consistency(pool, new)?;
         let is_home = if element.home() == self.watch.own {
             new.home == self.config.registrar
         } else {
@@ -233,13 +258,10 @@ impl Handlespace {
             (Some(group), Some(new)) => self.associations.id(group) == new.0,
             (before, new) => before.is_none() && new.is_none(),
         };
-        let mut previous_home = None;
         if !is_home || !is_association {
-            previous_home = self.move_home(slot, new.home);
-            self.move_association(slot, new.association);
+            return self.renew_elsewhere(now, slot, new);
         }
         let values = new.policy.values();
-        let element = &mut self.elements[slot];
         let before = element.deadline();
         element.renew(now, new.life);
         element.keep_alive = self.watch.keep_alive(now, slot, element);
@@ -254,28 +276,33 @@ impl Handlespace {
         }
         let key = ElementKey { index: slot, generation: element.generation };
         let is_late = element.deadline() < before || !element.has(Flag::Armed);
-        if is_other_policy || new.policy.kind().rule().degrades {
-            self.relink(now, slot, new.policy, is_other_policy);
+        if is_other_policy || element.has(Flag::Degraded) {
+            let (orders, order) = (&mut self.orders, &mut pool.order);
+            relink(orders, order, element, key, new.policy, is_other_policy, now);
         }
         if is_late {
             self.wheel.rearm(&mut self.elements, now.as_micros(), slot);
         }
-        let is_changed = is_other_policy | is_other_record | previous_home.is_some();
+        let is_changed = is_other_policy | is_other_record;
         let outcome = if is_changed { Outcome::Changed } else { Outcome::Renewed };
-        Ok(Registered { key, outcome, previous_home })
+        Ok(Registered { key, outcome, previous_home: None })
     }
 
+    /// Renews an element that comes from another home or association.
     #[inline(never)]
-    fn relink(&mut self, now: Timestamp, slot: u32, policy: Policy, is_changed: bool) {
-        let values = policy.values();
-        let element = &mut self.elements[slot];
-        let before = core::mem::replace(&mut element.first, values.first);
-        if policy.kind() != PolicyKind::WeightedRoundRobin {
-            element.second = values.degradation;
+    fn renew_elsewhere(
+        &mut self,
+        now: Timestamp,
+        slot: u32,
+        new: &Registration<'_>,
+    ) -> Result<Registered, RegisterError> {
+        let previous_home = self.move_home(slot, new.home);
+        self.move_association(slot, new.association);
+        let mut registered = self.renew(now, slot, new)?;
+        if previous_home.is_some() {
+            (registered.outcome, registered.previous_home) = (Outcome::Changed, previous_home);
         }
-        let key = ElementKey { index: slot, generation: element.generation };
-        let order = &mut self.pools[element.pool()].order;
-        self.orders.relink(order, element, key, policy.standing(), before, is_changed, now);
+        Ok(registered)
     }
 
     fn share(&self, slot: u32) -> PeChecksum {
@@ -319,19 +346,21 @@ impl Handlespace {
             return false;
         }
         let slot = key.index;
-        self.wheel.disarm(&mut self.elements, slot);
         let element = &self.elements[slot];
         let (pool, pe, position) = (element.pool(), element.pe, element.position());
         let (home, association) = (element.home(), element.association());
-        element.free_record(&mut self.bytes);
         let record = &mut self.pools[pool];
-        self.by_pe.remove(fold(record.hash ^ u64::from(pe), self.secret), slot);
+        // What waits for memory comes first.
+        black_box(self.orders.touch_place(&record.order, element, slot));
+        record.roster.remove(&mut self.rosters, position);
+        element.free_record(&mut self.bytes);
+        self.wheel.disarm(&mut self.elements, slot);
+        self.by_pe.remove(self.hasher.with_number(record.hash, pe), slot);
         self.homes.remove(&mut self.elements, home, slot, record.share(pe));
         if let Some(group) = association {
             self.associations.remove(&mut self.elements, group, slot, PeChecksum::default());
         }
         self.orders.unlink(&mut record.order, &mut self.elements[slot], slot);
-        record.roster.remove(&mut self.rosters, position);
         record.len -= 1;
         if record.len == 0 {
             self.close_pool(pool);
@@ -402,16 +431,16 @@ impl Handlespace {
     /// from now on.
     #[inline]
     fn take(&mut self, now: Timestamp, from: u32, slot: u32) {
-        let share = self.share(slot);
-        self.wheel.disarm(&mut self.elements, slot);
-        self.homes.remove(&mut self.elements, from, slot, share);
-        self.homes.add_to(&mut self.elements, self.watch.own, slot, share);
+        let own = self.watch.own;
         let element = &mut self.elements[slot];
-        element.set_home(self.watch.own);
+        let share = self.pools[element.pool()].share(element.pe);
+        element.set_home(own);
         element.set(Flag::TakenOver);
         if !element.has(Flag::Waiting) {
             element.keep_alive = now.as_micros();
         }
+        self.homes.pass_on(&mut self.elements, from, own, slot, share);
+        self.wheel.disarm(&mut self.elements, slot);
         self.wheel.arm(&mut self.elements, now.as_micros(), slot);
     }
 }

@@ -132,7 +132,7 @@ impl Orders {
     pub(super) fn select_choices(
         &mut self,
         choices: &Choices,
-        elements: &Slab<Element>,
+        elements: &mut Slab<Element>,
         call: &Call,
         into: &mut Selected,
     ) {
@@ -142,7 +142,7 @@ impl Orders {
             for key in into.iter().take(call.advance as usize) {
                 let place = places[key.index];
                 let lot = choices.all.get(words, place);
-                let mut load = lot.weight.saturating_add(elements[key.index].second);
+                let mut load = lot.weight.saturating_add(elements[key.index].degrade());
                 if choices.is_drawn {
                     // A full element is unlikely, not drained.
                     load = load.min(u32::MAX - 1);
