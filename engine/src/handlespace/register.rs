@@ -292,8 +292,11 @@ impl Handlespace {
             return None;
         }
         let share = self.share(slot);
+        let mark = self.marks.get_or_default(slot);
+        self.homes.replace_mark(from, mark, 0);
         self.homes.remove(&mut self.elements, from, slot, share);
         let group = self.homes.add(&mut self.elements, home.get().into(), slot, share);
+        self.homes.replace_mark(group, 0, mark);
         self.elements[slot].set_home(group);
         Some(RegistrarId::new((before & 0xffff_ffff) as u32))
     }
@@ -326,6 +329,11 @@ impl Handlespace {
         element.free_record(&mut self.bytes);
         let record = &mut self.pools[pool];
         self.by_pe.remove(fold(record.hash ^ u64::from(pe), self.secret), slot);
+        let mark = self.marks.get_or_default(slot);
+        if mark != 0 {
+            self.homes.replace_mark(home, mark, 0);
+            self.marks[slot] = 0;
+        }
         self.homes.remove(&mut self.elements, home, slot, record.share(pe));
         if let Some(group) = association {
             self.associations.remove(&mut self.elements, group, slot, PeChecksum::default());
@@ -404,8 +412,11 @@ impl Handlespace {
     fn take(&mut self, now: Timestamp, from: u32, slot: u32) {
         let share = self.share(slot);
         self.wheel.disarm(&mut self.elements, slot);
+        let mark = self.marks.get_or_default(slot);
+        self.homes.replace_mark(from, mark, 0);
         self.homes.remove(&mut self.elements, from, slot, share);
         self.homes.add_to(&mut self.elements, self.watch.own, slot, share);
+        self.homes.replace_mark(self.watch.own, 0, mark);
         let element = &mut self.elements[slot];
         element.set_home(self.watch.own);
         element.set(Flag::TakenOver);
