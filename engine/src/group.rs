@@ -18,6 +18,8 @@ pub(crate) const BY_ASSOCIATION: usize = 1;
 struct Group {
     id: u64,
     sum: PeChecksum,
+    /// The wrapping sum of the marks of its elements.
+    marks: u64,
     first: u32,
     len: u32,
 }
@@ -107,6 +109,18 @@ impl<const LIST: usize> Groups<LIST> {
     /// The sum of the shares of a list's elements.
     pub(crate) fn sum(&self, group: u32) -> PeChecksum {
         self.groups[group].sum
+    }
+
+    /// The wrapping sum of the marks of a list's elements.
+    pub(crate) fn marks(&self, group: u32) -> u64 {
+        self.groups[group].marks
+    }
+
+    /// Replaces a mark in the sum of a list.
+    #[inline]
+    pub(crate) fn replace_mark(&mut self, group: u32, before: u64, after: u64) {
+        let list = &mut self.groups[group];
+        list.marks = list.marks.wrapping_sub(before).wrapping_add(after);
     }
 
     /// Adds an element to the list of this identity, and its share to the sum.

@@ -63,6 +63,7 @@ pub struct Handlespace {
     by_handle: Index,
     orders: Orders,
     tags: Paged<u64, 2048>,
+    marks: Paged<u64, 2048>,
     /// Records, and handles that do not fit the record of their pool.
     bytes: Arena<u8>,
     rosters: Rosters,
@@ -100,6 +101,7 @@ impl Handlespace {
             by_handle: Index::for_slots(config.pools_max),
             orders: Orders::for_slots(slots, mix(config.seed ^ mix(5))),
             tags: Paged::for_slots(slots),
+            marks: Paged::for_slots(slots),
             bytes: Arena::new(),
             rosters: Rosters::for_slots(slots),
             associations: Groups::for_slots(slots, hasher),

@@ -26,6 +26,7 @@ mod startup;
 mod stats;
 mod table;
 mod takeover;
+mod tally;
 
 pub use config::{Admission, Arbitration, Config, Suggestions, Target};
 pub(crate) use exchange::{Apply, Digests, News, Order, Source, has_bucket};
@@ -36,3 +37,4 @@ pub(crate) use outgoing::{may_tell_others, split_record, write_element};
 pub use peer::{Liveness, PeerView};
 pub(crate) use standing::Standing;
 pub use stats::Stats;
+pub(crate) use tally::Tally;

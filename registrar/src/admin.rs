@@ -6,6 +6,7 @@
 //! | `/` | a page that shows the rest |
 //! | `/healthz` | 200 while every shard answers, else 503 |
 //! | `/v1/status` | identifier, addresses, what is held and counted |
+//! | `/v1/peers` | the other registrars: state, elements, checksums, when last heard |
 //! | `/v1/pools?after=PLACE&limit=N` | pools; `next` is the place to go on from |
 //! | `/v1/pools/HANDLE?after=PLACE&limit=N` | a pool and its elements; the handle percent-encoded |
 //! | `/metrics` | OpenMetrics |
@@ -16,6 +17,7 @@
 mod answer;
 mod exposition;
 mod page;
+mod peers;
 mod request;
 mod view;
 

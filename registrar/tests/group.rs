@@ -5,13 +5,17 @@
 
 mod peer;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use peer::{Peer, deregistration, eventually, options, registration, resolution, resolved};
 use rserpool_engine::RegistrarId;
 use rserpool_registrar::{
-    Announce, AsapAddress, EnrpAddress, GroupOptions, Options, PeerAddress, Running, start,
+    AdminAddress, Announce, AsapAddress, EnrpAddress, GroupOptions, Options, PeerAddress, Running,
+    start,
 };
+use serde_json::{Value, json};
 
 /// How long a silent registrar is waited for, in these tests.
 const SILENCE: Duration = Duration::from_millis(600);
@@ -102,6 +106,36 @@ fn a_fresh_registrar_serves_when_it_has_its_mentors_handlespace() {
     eventually("service", || serves(&fresh));
     // The first answers have all: connections were refused before.
     assert_eq!(fresh.stats().elements(), 3000);
+}
+
+#[test]
+fn operators_see_the_group_over_http() {
+    let admin = AdminAddress::At("127.0.0.1:0".parse().unwrap());
+    let first = start(&Options { admin, ..member(1, &[]) }).unwrap();
+    let second = start(&member(2, &[&first])).unwrap();
+    eventually("service", || serves(&second));
+    let mut at_second = Peer::of(&second);
+    at_second.ask(&registration(b"pool", 7));
+    let ask = || -> Value {
+        let mut stream = TcpStream::connect(first.bound().admin.unwrap()).unwrap();
+        stream.write_all(b"GET /v1/peers HTTP/1.1\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    eventually("equal checksums", || {
+        let peer = &ask()["peers"][0];
+        peer["elements"] == 1 && peer["checksum"] == peer["checksum_told"]
+    });
+    let group = ask();
+    assert_eq!((&group["identifier"], &group["state"]), (&json!("0x00000001"), &json!("serving")));
+    assert_eq!((&group["elements"], &group["checksum"]), (&json!(0), &json!("0xffff")));
+    let peer = &group["peers"][0];
+    assert_eq!(peer["identifier"], "0x00000002");
+    assert_eq!(peer["address"], format!("tcp://{}", second.bound().enrp_tcp[0]));
+    assert_eq!((&peer["state"], &peer["kin"]), (&json!("alive"), &json!(true)));
+    assert!(peer["last_heard_ms"].as_u64().unwrap() < 10_000);
+    assert!(group["peers"][1].is_null());
 }
 
 /// The answer to a request; `None` if the registrar does not serve.

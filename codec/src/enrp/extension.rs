@@ -20,6 +20,7 @@ const CLAIM: u16 = 0xb5e1;
 const SESSION: u16 = 0xb5e2;
 const BUCKETS: u16 = 0xb5e3;
 const DIGEST: u16 = 0xb5e4;
+const VALUES: u16 = 0xb5e5;
 
 /// In a presence: the sender is a registrar of our own kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +110,9 @@ pub fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
 pub struct Extensions<'a> {
     /// In a presence.
     pub kin: Option<Kin>,
+    /// In a presence to our own kind: the wrapping sum of the digests of the
+    /// sender's elements.
+    pub values: Option<u64>,
     /// In an update.
     pub claim: Option<Claim>,
     /// In a handle-table request or response.
@@ -135,6 +139,9 @@ impl<'a> Extensions<'a> {
                 CLAIM => extensions.claim = Claim::read(tlv.value),
                 SESSION => extensions.session = Session::read(tlv.value),
                 BUCKETS => extensions.buckets = tlv.value.try_into().ok(),
+                VALUES => {
+                    extensions.values = tlv.value.try_into().ok().map(u64::from_be_bytes);
+                }
                 DIGEST => extensions.digest = Some(tlv.value),
                 _ => break,
             }
@@ -174,6 +181,9 @@ impl<'a> Extensions<'a> {
             let [p0, p1] = kin.tcp_port.to_be_bytes();
             let [i0, i1, i2, i3] = kin.incarnation.to_be_bytes();
             put(out, KIN, &[kin.version, u8::from(kin.sctp), p0, p1, i0, i1, i2, i3]);
+        }
+        if let Some(values) = self.values {
+            put(out, VALUES, &values.to_be_bytes());
         }
         if let Some(claim) = self.claim {
             claim.append(out);
@@ -299,6 +309,7 @@ mod tests {
             let claim = Claim { term: 9, provisional: true, unreachable: true, ..Claim::default() };
             let extensions = Extensions {
                 kin: Some(kin),
+                values: Some(1 << 60 | 3),
                 claim: Some(claim),
                 session: Some(Session { number: 5 }),
                 buckets: Some(&[0x11; BUCKETS_LEN / 8]),

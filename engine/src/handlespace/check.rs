@@ -75,16 +75,20 @@ impl Handlespace {
     fn assert_groups(&self) {
         let (mut listed, mut sums) =
             (0, vec![PeChecksum::default(); self.elements.end() as usize + 2]);
+        let mut marks = vec![0_u64; sums.len()];
         self.homes.assert_invariants(&self.elements, |group, slot| {
             assert_eq!(self.elements[slot].home(), group, "an element knows its home");
             let element = &self.elements[slot];
             let handle = self.pools[element.pool()].handle(&self.bytes);
             sums[group as usize].add(PeChecksum::of(handle, crate::PeId::new(element.pe)));
+            let mark = &mut marks[group as usize];
+            *mark = mark.wrapping_add(self.marks.get_or_default(slot));
             listed += 1;
         });
         for slot in (0..self.elements.end()).filter(|&slot| self.elements[slot].is_there()) {
             let home = self.elements[slot].home();
             assert_eq!(sums[home as usize], self.homes.sum(home), "a home knows its checksum");
+            assert_eq!(marks[home as usize], self.homes.marks(home), "and the sum of its marks");
         }
         assert_eq!(listed, self.elements.len(), "each element has one home");
         let mut with_association = 0;

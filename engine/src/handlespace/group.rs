@@ -13,6 +13,12 @@ impl Handlespace {
         self.homes.all().map(|(id, sum)| (RegistrarId::new((id & 0xffff_ffff) as u32), sum))
     }
 
+    /// How many elements have this home. O(1).
+    #[must_use]
+    pub fn elements_of_home(&self, home: RegistrarId) -> u32 {
+        self.homes.find(home.get().into()).map_or(0, |group| self.homes.len_of(group))
+    }
+
     /// A word that the embedder keeps with an element, 0 until
     /// [`Handlespace::set_tag`]; 0 if the element was removed. Memory is taken
     /// for the elements that have one only.
@@ -31,6 +37,34 @@ impl Handlespace {
             self.tags[key.index] = tag;
         }
         true
+    }
+
+    /// A number that the embedder keeps with an element, to compare the
+    /// elements of a home by their sum; 0 until [`Handlespace::set_mark`], and
+    /// if the element was removed. Memory is taken as for tags.
+    #[must_use]
+    pub fn mark(&self, key: ElementKey) -> u64 {
+        if self.is_there(key) { self.marks.get_or_default(key.index) } else { 0 }
+    }
+
+    /// Keeps a number with an element. `false` if it was removed before.
+    pub fn set_mark(&mut self, key: ElementKey, mark: u64) -> bool {
+        if !self.is_there(key) {
+            return false;
+        }
+        let before = self.marks.get_or_default(key.index);
+        if mark != before {
+            self.marks.reserve(key.index);
+            self.marks[key.index] = mark;
+            self.homes.replace_mark(self.elements[key.index].home(), before, mark);
+        }
+        true
+    }
+
+    /// The wrapping sum of the marks of all elements of this home. O(1).
+    #[must_use]
+    pub fn mark_sum(&self, home: RegistrarId) -> u64 {
+        self.homes.find(home.get().into()).map_or(0, |group| self.homes.marks(group))
     }
 
     /// Names the association of an element that was given to this registrar

@@ -319,8 +319,11 @@ impl Handlespace {
             return None;
         }
         let share = self.share(slot);
+        let mark = self.marks.get_or_default(slot);
+        self.homes.replace_mark(from, mark, 0);
         self.homes.remove(&mut self.elements, from, slot, share);
         let group = self.homes.add(&mut self.elements, home.get().into(), slot, share);
+        self.homes.replace_mark(group, 0, mark);
         self.elements[slot].set_home(group);
         Some(RegistrarId::new((before & 0xffff_ffff) as u32))
     }
@@ -356,6 +359,11 @@ impl Handlespace {
         element.free_record(&mut self.bytes);
         self.wheel.disarm(&mut self.elements, slot);
         self.by_pe.remove(self.hasher.with_number(record.hash, pe), slot);
+        let mark = self.marks.get_or_default(slot);
+        if mark != 0 {
+            self.homes.replace_mark(home, mark, 0);
+            self.marks[slot] = 0;
+        }
         self.homes.remove(&mut self.elements, home, slot, record.share(pe));
         if let Some(group) = association {
             self.associations.remove(&mut self.elements, group, slot, PeChecksum::default());
@@ -439,7 +447,10 @@ impl Handlespace {
         if !element.has(Flag::Waiting) {
             element.keep_alive = now.as_micros();
         }
+        let mark = self.marks.get_or_default(slot);
+        self.homes.replace_mark(from, mark, 0);
         self.homes.pass_on(&mut self.elements, from, own, slot, share);
+        self.homes.replace_mark(own, 0, mark);
         self.wheel.disarm(&mut self.elements, slot);
         self.wheel.arm(&mut self.elements, now.as_micros(), slot);
     }

@@ -108,16 +108,17 @@ pub(super) struct Response<'a> {
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Group {
-    /// A presence came over a link: its checksum is compared with the sum of
-    /// what is known, at this point of what the peer said.
-    pub(super) fn check(&mut self, id: RegistrarId, checksum: u16) {
+    /// A presence came over a link: its checksum, and what our own kind tells
+    /// with it, is compared with the sums of what is known, at this point of
+    /// what the peer said.
+    pub(super) fn check(&mut self, id: RegistrarId, checksum: u16, values: Option<u64>) {
         if self.startup.is_some()
             || self.is_moving()
             || self.peer(id).is_none_or(|peer| peer.audit.is_running())
         {
             return;
         }
-        let purpose = Purpose::Check { peer: id, checksum };
+        let purpose = Purpose::Check { peer: id, checksum, values };
         if let Some(token) = self.begin_round(self.map.shards(), purpose) {
             self.order_all(&Order::Sums { token });
         }

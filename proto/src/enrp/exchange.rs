@@ -5,6 +5,7 @@ use rserpool_codec::enrp::extension::{BUCKETS_LEN, BucketSet, Claim};
 use rserpool_engine::{PeId, PoolHandle, RegistrarId};
 
 use super::pack::{Pack, Unpack};
+use super::tally::Tally;
 
 /// Who says that an element is there, or gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(crate) enum Order<'a> {
     Journal { renewals: bool },
     /// Apply what a peer says.
     Apply(Apply<'a>),
-    /// Tell the checksum sums of all homes.
+    /// Tell the tallies of all homes.
     Sums { token: u32 },
     /// Write a part of a handle table: of this home, or of all if it is 0.
     Page {
@@ -74,15 +75,15 @@ pub(crate) enum News<'a> {
         /// A re-registration that changed nothing.
         renewal: bool,
         claim: Claim,
-        /// The checksum sum of this shard's own elements from now on.
-        own: u64,
+        /// That of this shard's own elements from now on.
+        own: Tally,
         handle: PoolHandle<'a>,
         pe: PeId,
         record: &'a [u8],
     },
-    /// The checksum sum of this shard's own elements is another now.
-    Own { own: u64 },
-    /// The answer to [`Order::Sums`]: 12 bytes a home.
+    /// That of this shard's own elements is another now.
+    Own { own: Tally },
+    /// The answer to [`Order::Sums`]: a home and its tally, one after the other.
     Sums { token: u32, sums: &'a [u8] },
     /// The answer to [`Order::Page`]: the parameters of a response.
     Page { token: u32, cursor: u64, done: bool, parameters: &'a [u8] },
@@ -253,14 +254,14 @@ impl<'a> News<'a> {
                 out.u8(0);
                 out.u8(u8::from(deleted) | u8::from(renewal) << 1);
                 pack_claim(out, Some(claim));
-                out.u64(own);
+                own.emit(out);
                 out.u32(pe.get());
                 out.block(handle.as_bytes());
                 out.block(record);
             }
             Self::Own { own } => {
                 out.u8(1);
-                out.u64(own);
+                own.emit(out);
             }
             Self::Sums { token, sums } => {
                 out.u8(2);
@@ -295,13 +296,13 @@ impl<'a> News<'a> {
                     deleted: flags & 1 != 0,
                     renewal: flags & 2 != 0,
                     claim: unpack_claim(&mut from)??,
-                    own: from.u64()?,
+                    own: Tally::read(&mut from)?,
                     pe: PeId::new(from.u32()?),
                     handle: PoolHandle::new(from.block()?),
                     record: from.block()?,
                 }
             }
-            1 => Self::Own { own: from.u64()? },
+            1 => Self::Own { own: Tally::read(&mut from)? },
             2 => Self::Sums { token: from.u32()?, sums: from.block()? },
             3 => Self::Page {
                 token: from.u32()?,
@@ -364,6 +365,8 @@ pub(crate) fn has_bucket(set: &BucketSet, bucket: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rserpool_engine::PeChecksum;
+
     use super::*;
 
     #[test]
@@ -416,17 +419,18 @@ mod tests {
                 let _ = Order::read(&bytes[..end]);
             }
         }
+        let own = Tally { checksum: PeChecksum::from_bits(5), values: 1 << 40 };
         let news = [
             News::Update {
                 deleted: true,
                 renewal: false,
                 claim,
-                own: 5,
+                own,
                 handle: PoolHandle::new(b"pool"),
                 pe: PeId::new(4),
                 record: b"record",
             },
-            News::Own { own: 1 },
+            News::Own { own },
             News::Sums { token: 1, sums: b"sums" },
             News::Page { token: 1, cursor: 2, done: true, parameters: b"page" },
             News::Digest { token: 1, sums: b"sums" },

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 use std::collections::VecDeque;
 
 use rserpool_codec::enrp::extension::Kin;
-use rserpool_engine::{PeChecksum, RegistrarId, ShardId, ShardMap, Timestamp, TransportKind};
+use rserpool_engine::{RegistrarId, ShardId, ShardMap, Timestamp, TransportKind};
 
 use super::config::{Config, Target};
 use super::exchange::{News, Order};
@@ -13,6 +13,7 @@ use super::pack::{Pack, Unpack};
 use super::peer::{Peer, PeerView, State};
 use super::startup::{Mentor, Startup};
 use super::stats::Stats;
+use super::tally::Tally;
 
 /// What the host is to do for the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +56,8 @@ pub struct Group {
     /// Few: looked up by a scan.
     pub(super) peers: Vec<Peer>,
     pub(super) map: ShardMap,
-    /// The checksum sums of this registrar's elements, by shard.
-    pub(super) own: Vec<PeChecksum>,
+    /// The tallies of this registrar's elements, by shard.
+    pub(super) own: Vec<Tally>,
     /// Orders for the shards, each behind its length.
     orders: Vec<Vec<u8>>,
     pub(super) outputs: VecDeque<Output>,
@@ -80,8 +81,9 @@ pub struct Group {
 /// What an order to all shards, or to one, is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Compare the sum of a peer's elements with its checksum.
-    Check { peer: RegistrarId, checksum: u16 },
+    /// Compare the tally of a peer's elements with what it told: its checksum,
+    /// and the sum of their digests if it is of our own kind.
+    Check { peer: RegistrarId, checksum: u16, values: Option<u64> },
     /// Look for elements whose home nobody knows.
     Homes,
     /// Digests of a peer's elements, for an audit.
@@ -103,7 +105,7 @@ pub(super) struct Round {
     /// Shards that have not answered.
     pub(super) remaining: u16,
     pub(super) purpose: Purpose,
-    pub(super) sums: Vec<(RegistrarId, PeChecksum)>,
+    pub(super) sums: Vec<(RegistrarId, Tally)>,
     pub(super) digests: Option<super::exchange::Digests>,
 }
 
@@ -131,7 +133,7 @@ impl Group {
             mentors: config.mentors.iter().cloned().map(|it| Mentor::new(now, it)).collect(),
             links: Links::new(config.links_max),
             peers: Vec::new(),
-            own: vec![PeChecksum::default(); shards],
+            own: vec![Tally::default(); shards],
             orders: vec![Vec::new(); shards],
             map,
             outputs: VecDeque::new(),
@@ -180,7 +182,15 @@ impl Group {
 
     /// The other registrars it knows.
     pub fn peers(&self) -> impl Iterator<Item = PeerView> {
-        self.peers.iter().map(Peer::view)
+        self.peers.iter().map(|peer| peer.view(self.address_of(peer)))
+    }
+
+    /// Where a registrar takes ENRP, or where its messages come from.
+    fn address_of(&self, peer: &Peer) -> Option<(TransportKind, SocketAddr)> {
+        let target = peer.target(self.config.sctp_port.is_some(), self.config.tcp_port.is_some());
+        let linked = || peer.link.and_then(|link| self.target(link).cloned());
+        let target = target.or_else(linked)?;
+        Some((target.transport, *target.addresses.first()?))
     }
 
     /// Where to open an association for [`Output::Connect`].
@@ -198,11 +208,16 @@ impl Group {
     /// The PE checksum of this registrar's elements, as it tells it.
     #[must_use]
     pub fn checksum(&self) -> u16 {
-        let mut sum = PeChecksum::default();
+        self.tally().checksum.finish()
+    }
+
+    /// That of this registrar's elements, as it tells it.
+    pub(super) fn tally(&self) -> Tally {
+        let mut sum = Tally::default();
         for own in &self.own {
             sum.add(*own);
         }
-        sum.finish()
+        sum
     }
 
     pub(crate) fn accept(
@@ -263,11 +278,14 @@ impl Group {
                     core::time::Duration::from_millis(125) * (1 << peer.dial_failures.min(4));
                 peer.dial_at = now.after(wait + jitter);
             }
+            if link.registrar == Some(peer.id) {
+                // What was on its way is lost, perhaps: the other end may have
+                // sent over this link, whichever this end sends over.
+                peer.audit.want(now);
+            }
             if peer.link == Some(id) {
                 peer.link = self.links.of(peer.id, None);
                 peer.audit.reset();
-                // What was on its way is lost, perhaps.
-                peer.audit.want(now);
                 if peer.link.is_none() && matches!(peer.state, State::Alive) {
                     peer.state = State::Probed { until: now.after(no_response) };
                     peer.dial_at = now;
@@ -448,7 +466,7 @@ impl Group {
         match *news {
             News::Update { own, .. } | News::Own { own } => {
                 if let Some(sum) = self.own.get_mut(usize::from(from.0)) {
-                    *sum = PeChecksum::from_bits(own);
+                    *sum = own;
                 }
             }
             News::Sums { .. } | News::Page { .. } | News::Digest { .. } | News::Done { .. } => {}
@@ -459,8 +477,8 @@ impl Group {
             News::Sums { token, sums } => {
                 let Some(round) = self.round(token) else { return };
                 let mut sums = Unpack(sums);
-                while let (Some(home), Some(sum)) = (sums.u32(), sums.u64()) {
-                    let (home, sum) = (RegistrarId::new(home), PeChecksum::from_bits(sum));
+                while let (Some(home), Some(sum)) = (sums.u32(), Tally::read(&mut sums)) {
+                    let home = RegistrarId::new(home);
                     match round.sums.iter_mut().find(|(id, _)| *id == home) {
                         Some((_, total)) => total.add(sum),
                         None => round.sums.push((home, sum)),
@@ -500,10 +518,12 @@ impl Group {
         }
         let round = self.rounds.swap_remove(at);
         match round.purpose {
-            Purpose::Check { peer, checksum } => {
+            Purpose::Check { peer, checksum, values } => {
                 let found = round.sums.iter().find(|(home, _)| *home == peer);
                 let sum = found.map(|(_, sum)| *sum).unwrap_or_default();
-                self.checked(now, peer, sum.finish() == checksum);
+                let equal = sum.checksum.finish() == checksum
+                    && values.is_none_or(|values| values == sum.values);
+                self.checked(now, peer, equal);
             }
             Purpose::Homes => self.adopt_orphans(now, &round.sums),
             Purpose::Digest { peer } => self.digested(now, peer, round.digests),

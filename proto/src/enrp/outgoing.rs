@@ -74,11 +74,14 @@ impl Group {
         let transport = Transport::sctp(port, ChannelUse::Data, addresses);
         let has_transport = port != 0 && !self.config.addresses.is_empty();
         let server = has_transport.then_some(Server { registrar: self.id, transport });
-        let checksum = Some(self.checksum());
+        let tally = self.tally();
+        let checksum = Some(tally.checksum.finish());
+        let is_kin = self.peer(receiver).is_some_and(super::peer::Peer::is_kin);
+        let values = is_kin.then_some(tally.values);
         let body = Body::Presence { reply_required, checksum, server };
         let start = out.len();
         let written = Message { sender: self.id, receiver, body }.emit(out, FORM);
-        let extensions = Extensions { kin: Some(self.kin), ..Extensions::default() };
+        let extensions = Extensions { kin: Some(self.kin), values, ..Extensions::default() };
         let written = written.and_then(|()| extensions.insert(out, start));
         debug_assert!(written.is_ok(), "a presence is short enough");
     }

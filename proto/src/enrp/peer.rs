@@ -49,6 +49,8 @@ pub(super) struct Peer {
     pub(super) audit: Audit,
     /// Its peer list was asked for.
     pub(super) listed: bool,
+    /// The PE checksum it told last over a link.
+    pub(super) checksum: Option<u16>,
 }
 
 /// Whether a registrar is there, as [`PeerView`] has it.
@@ -81,6 +83,10 @@ pub struct PeerView {
     pub heard: Timestamp,
     /// Whether its elements are being compared with what is known of them.
     pub auditing: bool,
+    /// Where it takes ENRP, or where its messages come from.
+    pub address: Option<(TransportKind, SocketAddr)>,
+    /// The PE checksum it told last over a link.
+    pub checksum: Option<u16>,
 }
 
 impl Peer {
@@ -100,10 +106,11 @@ impl Peer {
             dial_failures: 0,
             audit: Audit::new(),
             listed: false,
+            checksum: None,
         }
     }
 
-    pub(super) fn view(&self) -> PeerView {
+    pub(super) fn view(&self, address: Option<(TransportKind, SocketAddr)>) -> PeerView {
         let liveness = match self.state {
             State::Hearsay { .. } => Liveness::Hearsay,
             State::Alive => Liveness::Alive,
@@ -118,6 +125,8 @@ impl Peer {
             linked: self.link.is_some(),
             heard: self.heard,
             auditing: self.audit.is_running(),
+            address,
+            checksum: self.checksum,
         }
     }
 

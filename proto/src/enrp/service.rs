@@ -189,14 +189,17 @@ impl Group {
         match *body {
             Body::Presence { reply_required, checksum, server } => {
                 self.stats.presences_received += 1;
-                let kin = Extensions::of(bytes).kin;
+                let Extensions { kin, values, .. } = Extensions::of(bytes);
                 let address = self.links.get(id).and_then(super::link::Link::address);
                 self.introduce(now, from, server, kin, address.map(|it| it.ip()));
                 if reply_required {
                     self.send_presence(id, from, false);
                 }
                 if let Some(checksum) = checksum {
-                    self.check(from, checksum);
+                    if let Some(peer) = self.peer_mut(from) {
+                        peer.checksum = Some(checksum);
+                    }
+                    self.check(from, checksum, values.filter(|_| kin.is_some()));
                 }
                 self.introduced(now, from);
             }

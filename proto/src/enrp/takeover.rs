@@ -5,13 +5,14 @@
 //! not keep elements from a home. A target that speaks ends it.
 
 use rserpool_codec::enrp::Body;
-use rserpool_engine::{PeChecksum, RegistrarId, Timestamp};
+use rserpool_engine::{RegistrarId, Timestamp};
 
 use super::config::Arbitration;
 use super::exchange::Order;
 use super::group::{Group, Purpose};
 use super::link::LinkId;
 use super::peer::{Peer, State};
+use super::tally::Tally;
 
 impl Group {
     /// When something is due for a peer.
@@ -219,7 +220,7 @@ impl Group {
 
     /// Elements whose home nobody knows get one: the home is looked for, and
     /// taken over when it is not found.
-    pub(super) fn adopt_orphans(&mut self, now: Timestamp, homes: &[(RegistrarId, PeChecksum)]) {
+    pub(super) fn adopt_orphans(&mut self, now: Timestamp, homes: &[(RegistrarId, Tally)]) {
         let until = now.after(self.config.no_response * 2);
         for &(home, _) in homes {
             let moving = self.rounds.iter().any(

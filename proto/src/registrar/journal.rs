@@ -1,9 +1,9 @@
 //! What this shard has to tell the registrar group.
 
 use rserpool_codec::enrp::extension::Claim;
-use rserpool_engine::{Handlespace, PeChecksum, PeId, PoolHandle, RegistrarId};
+use rserpool_engine::{Handlespace, PeId, PoolHandle, RegistrarId};
 
-use crate::enrp::News;
+use crate::enrp::{News, Tally};
 
 /// News for the group, each behind its length.
 #[derive(Debug, Default)]
@@ -34,11 +34,11 @@ impl Journal {
         }
     }
 
-    /// Tells of a change of an own element. `own` is the checksum sum of all
-    /// own elements after it.
+    /// Tells of a change of an own element. `own` is the tally of all own
+    /// elements after it.
     pub(super) fn update(
         &mut self,
-        own: PeChecksum,
+        own: Tally,
         change: Change,
         handle: PoolHandle<'_>,
         pe: PeId,
@@ -48,14 +48,13 @@ impl Journal {
             return;
         }
         let Change { deleted, renewal, claim } = change;
-        let own = own.to_bits();
         self.tell(&News::Update { deleted, renewal, claim, own, handle, pe, record });
     }
 
-    /// Tells of another sum of own elements.
+    /// Tells of another tally of own elements.
     pub(super) fn own(&mut self, space: &Handlespace, own: RegistrarId) {
         if self.on {
-            let own = space.checksum(own).to_bits();
+            let own = Tally::of(space, own);
             self.tell(&News::Own { own });
         }
     }

@@ -21,11 +21,13 @@ use super::suspects::{Suspects, Verdict};
 use super::{Config, Dialect, Peer, Stats, association, kind};
 
 mod jobs;
+mod partings;
 mod registration;
 mod replica;
 mod resolution;
 
 pub(super) use jobs::Job;
+use partings::Partings;
 
 /// Where a message comes from.
 #[derive(Debug)]
@@ -77,6 +79,7 @@ pub(super) struct Pools {
     suspects: Suspects,
     subscriptions: Subscriptions,
     graves: Graves,
+    partings: Partings,
     /// What the registrar group is to hear.
     pub(super) journal: Journal,
     jobs: VecDeque<Job>,
@@ -108,6 +111,7 @@ impl Pools {
             suspects: Suspects::default(),
             subscriptions: Subscriptions::default(),
             graves: Graves::default(),
+            partings: Partings::default(),
             journal: Journal::default(),
             jobs: VecDeque::new(),
             courted: VecDeque::new(),
@@ -203,7 +207,7 @@ impl Pools {
         out: &mut Vec<u8>,
     ) -> Effect {
         let registered = self.space.find(handle, pe);
-        let owner = registered.and_then(|key| self.space.get(key)?.association());
+        let owner = registered.and_then(|key| self.owner(turn, key, origin));
         let mut effect = Effect::default();
         let mut error = None;
         match registered {
@@ -223,6 +227,23 @@ impl Pools {
         effect
     }
 
+    /// The association of an element that speaks. One that was given up, and
+    /// speaks over the association it came by, is right here.
+    fn owner(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: ElementKey,
+        origin: &Origin,
+    ) -> Option<AssociationId> {
+        let owner = self.space.get(key)?.association();
+        if owner.is_none() && self.partings.end(key, origin.association) {
+            self.answered_call(turn, key);
+            self.space.attach(key, origin.association);
+            return Some(origin.association);
+        }
+        owner
+    }
+
     /// RFC 5352, 3.4. The acknowledgment must come from the element itself.
     fn keep_alive_acked(
         &mut self,
@@ -233,7 +254,7 @@ impl Pools {
     ) -> Effect {
         let mut effect = Effect::default();
         let key = self.space.find(handle, pe);
-        let owner = key.and_then(|key| self.space.get(key)?.association());
+        let owner = key.and_then(|key| self.owner(turn, key, origin));
         let key = key.filter(|&key| match owner {
             Some(owner) => owner == origin.association,
             // It was taken over, and called.
@@ -293,8 +314,10 @@ impl Pools {
         if !self.uncalled.is_empty() {
             return Some(Timestamp::ZERO);
         }
+        let parted = self.partings.next_deadline();
         let condemned = self.suspects.next_deadline(config.report_grace);
-        let all = [self.space.next_deadline(), condemned, self.subscriptions.next_deadline()];
+        let all =
+            [self.space.next_deadline(), condemned, parted, self.subscriptions.next_deadline()];
         all.into_iter().flatten().min()
     }
 
@@ -309,6 +332,14 @@ impl Pools {
         if let Some(key) = self.uncalled.pop() {
             return Some(self.call(turn, key, out));
         }
+        let until = turn.now.after(turn.config.engine.keep_alive_timeout);
+        if let Some((key, association)) = self.partings.poll_unasked(until) {
+            self.ask(turn, key, out);
+            return Some(Event { association: Some(association), call: None, removed: false });
+        }
+        if let Some(association) = self.partings.poll_over(turn.now) {
+            return Some(Event { association: Some(association), call: None, removed: true });
+        }
         let Some(due) = self.space.poll_due(turn.now) else {
             return self.tell_subscriber(turn, out);
         };
@@ -319,14 +350,7 @@ impl Pools {
                 if association.is_none() {
                     return Some(self.call(turn, key, out));
                 }
-                turn.stats.keep_alives += 1;
-                let message = Message::KeepAlive {
-                    registrar: turn.config.engine.registrar,
-                    take_home: false,
-                    handle: element.handle(),
-                    pe: turn.dialect.keep_alive_names_element.then(|| element.pe()),
-                };
-                emit(turn, &message, out);
+                self.ask(turn, key, out);
                 Some(Event { association, call: None, removed: false })
             }
             Due::Silent(key) => {
@@ -347,6 +371,19 @@ impl Pools {
                 Some(Event { association, call: None, removed: true })
             }
         }
+    }
+
+    /// The keep-alive for an element, over its association.
+    fn ask(&self, turn: &mut Turn<'_>, key: ElementKey, out: &mut Vec<u8>) {
+        let Some(element) = self.space.get(key) else { return };
+        turn.stats.keep_alives += 1;
+        let message = Message::KeepAlive {
+            registrar: turn.config.engine.registrar,
+            take_home: false,
+            handle: element.handle(),
+            pe: turn.dialect.keep_alive_names_element.then(|| element.pe()),
+        };
+        emit(turn, &message, out);
     }
 
     /// Asks an own element that has no association here whether it is there, and

@@ -359,7 +359,9 @@ impl Shard {
                 if event.removed {
                     self.released(id);
                 }
-                self.push(now, id, &message);
+                if !message.is_empty() {
+                    self.push(now, id, &message);
+                }
             } else {
                 self.write_mesh(shard, |out| {
                     let mark = mesh::begin_push(out, id);

@@ -178,6 +178,16 @@ impl Cluster {
         self.settle();
     }
 
+    /// What is on its way between two registrars is lost, without a sign of it.
+    pub(crate) fn lose(&mut self, a: usize, b: usize) {
+        for wire in &mut self.wires {
+            let ends = [wire.ends[0].0, wire.ends[1].0];
+            if ends == [a, b] || ends == [b, a] {
+                wire.queues.iter_mut().for_each(VecDeque::clear);
+            }
+        }
+    }
+
     /// The associations between two registrars break.
     pub(crate) fn disconnect(&mut self, a: usize, b: usize) {
         self.break_wires(|wire| {

@@ -145,6 +145,59 @@ fn values_that_changed_while_an_association_was_broken_are_compared_when_it_is_b
 }
 
 #[test]
+fn a_value_that_differs_for_whatever_reason_is_found_by_the_next_presences() {
+    let mut cluster = Cluster::serving(2);
+    let load = |load| Policy::LeastUsed { load };
+    let mut ids = Vec::new();
+    for pe in 1..=1000 {
+        ids.push(cluster.register_with(0, "pool", pe, load(1)));
+    }
+    cluster.pass(SECOND);
+    let before = cluster.group(1).stats();
+    // No link breaks, and the PE checksum knows of no values.
+    cluster.cut(0, 1);
+    cluster.register_over(0, ids[6], "pool", 7, load(99));
+    cluster.lose(0, 1);
+    cluster.heal();
+    cluster.pass(SECOND * 10);
+    assert_eq!(cluster.policy(1, "pool", 7), Some(load(99)));
+    let moved = cluster.group(1).stats().page_elements - before.page_elements;
+    assert!((1..=20).contains(&moved), "only what differs is transferred, not {moved}");
+    // Once mended, nothing differs any more.
+    let settled = cluster.group(1).stats();
+    cluster.pass(SECOND * 60);
+    assert_eq!(cluster.group(1).stats().mismatches, settled.mismatches);
+    assert_eq!(cluster.group(1).stats().audits, settled.audits);
+}
+
+#[test]
+fn of_two_homes_in_one_term_the_one_whose_association_lives_keeps_the_element() {
+    let mut cluster = Cluster::serving(3);
+    cluster.register(2, "pool", 1);
+    cluster.register(2, "pool", 2);
+    cluster.pass(SECOND);
+    for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+        cluster.cut(a, b);
+    }
+    for pe in [1, 2] {
+        cluster.register(0, "pool", pe);
+    }
+    // The first registrar does not learn that they went on.
+    cluster.agents_cut.insert(0);
+    cluster.register(1, "pool", 1);
+    let second = cluster.register(1, "pool", 2);
+    cluster.heal();
+    cluster.pass(SECOND / 10);
+    for node in 0..3 {
+        assert!(cluster.elements(node).values().all(|home| *home == 2), "to {node}");
+    }
+    cluster.deregister(1, second, "pool", 2);
+    cluster.pass(SECOND * 60);
+    cluster.assert_equal();
+    assert_eq!(cluster.elements(0), [(("pool".to_owned(), 1), 2)].into());
+}
+
+#[test]
 fn a_pool_of_two_policies_after_a_partition_ends_no_registrar() {
     let mut cluster = Cluster::serving(2);
     cluster.cut(0, 1);

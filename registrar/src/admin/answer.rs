@@ -98,6 +98,7 @@ fn route(request: &Request, view: &View) -> Result<Answer, Answer> {
             Ok(Answer::ok(kind, body))
         }
         "/v1/status" => Ok(Answer::json(&view.status()?)),
+        "/v1/peers" => Ok(Answer::json(&view.peers()?)),
         "/v1/pools" => {
             let after = request.number("after", 0, u64::MAX)?;
             let limit = request.number("limit", LIMIT, LIMIT_MAX)?;
@@ -107,7 +108,7 @@ fn route(request: &Request, view: &View) -> Result<Answer, Answer> {
             let Some(handle) = path.strip_prefix("/v1/pools/") else {
                 return Err(Answer::refused(
                     404,
-                    "there is /, /healthz, /metrics, /v1/status, \
+                    "there is /, /healthz, /metrics, /v1/status, /v1/peers, \
                      /v1/pools and /v1/pools/HANDLE",
                 ));
             };

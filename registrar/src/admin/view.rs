@@ -116,7 +116,7 @@ struct ElementLine {
 
 impl View {
     /// Asks a shard; the answer has to be quick to give.
-    fn ask<T: Send + 'static>(
+    pub(super) fn ask<T: Send + 'static>(
         &self,
         shard: u16,
         question: impl FnOnce(&Shard) -> T + Send + 'static,
@@ -130,7 +130,7 @@ impl View {
         answered.recv_timeout(PATIENCE).map_err(|_| Silent(shard))
     }
 
-    fn shards(&self) -> core::ops::Range<u16> {
+    pub(super) fn shards(&self) -> core::ops::Range<u16> {
         0..u16::try_from(self.inboxes.len()).unwrap_or(u16::MAX)
     }
 

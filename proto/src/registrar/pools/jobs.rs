@@ -9,7 +9,7 @@ use rserpool_engine::{ElementKey, ElementRef, RegistrarId, RegistrationLife, Tab
 
 use super::{Effect, Pools, Turn};
 use crate::enrp::{
-    Digests, HOMES_MAX, News, Order, Standing, has_bucket, may_tell_others, write_element,
+    Digests, HOMES_MAX, News, Order, Standing, Tally, has_bucket, may_tell_others, write_element,
 };
 
 /// Elements of a handle-table response to another kind: rsplib takes no more.
@@ -63,6 +63,9 @@ impl Pools {
         let none = |home: RegistrarId| (!home.is_none()).then_some(home);
         let job = match *order {
             Order::Journal { renewals } => {
+                if !self.journal.on {
+                    self.mark_own(turn.config.engine.registrar);
+                }
                 self.journal.on = true;
                 self.journal.renewals = renewals;
                 self.journal.own(&self.space, turn.config.engine.registrar);
@@ -101,11 +104,35 @@ impl Pools {
         Effect::default()
     }
 
+    /// Keeps the standing of an element with it. To be called when that or the
+    /// record is another than before: the digest of both is kept, too.
+    pub(super) fn stand(&mut self, key: ElementKey, standing: Standing) {
+        if let Some(element) = self.space.get(key) {
+            let mark = digest(&element, standing);
+            self.space.set_tag(key, standing.tag());
+            self.space.set_mark(key, mark);
+        }
+    }
+
+    /// Elements that registered before there was a group; few.
+    fn mark_own(&mut self, own: RegistrarId) {
+        let mut cursor = TableCursor::default();
+        let mut keys = core::mem::take(&mut self.keys);
+        let mut more = true;
+        while more {
+            more = self.space.handle_table(&mut cursor, Some(own), 128, &mut keys);
+            for key in keys.drain(..) {
+                self.stand(key, Standing::of_tag(self.space.tag(key)));
+            }
+        }
+        self.keys = keys;
+    }
+
     fn tell_sums(&mut self, token: u32) {
         let mut sums = Vec::new();
-        for (home, sum) in self.space.homes().take(HOMES_MAX) {
+        for (home, checksum) in self.space.homes().take(HOMES_MAX) {
             sums.extend_from_slice(&home.get().to_be_bytes());
-            sums.extend_from_slice(&sum.to_bits().to_be_bytes());
+            Tally { checksum, values: self.space.mark_sum(home) }.emit(&mut sums);
         }
         self.journal.tell(&News::Sums { token, sums: &sums });
     }
@@ -138,9 +165,8 @@ impl Pools {
                 let more = self.space.handle_table(cursor, Some(*home), budget, &mut self.keys);
                 for key in &self.keys {
                     if let Some(element) = self.space.get(*key) {
-                        let standing = Standing::of_tag(self.space.tag(*key));
                         let bucket = bucket_of(element.handle(), element.pe());
-                        sums.add(bucket, digest(&element, standing));
+                        sums.add(bucket, self.space.mark(*key));
                     }
                 }
                 if !more {
@@ -224,7 +250,7 @@ impl Pools {
             let standing = Standing::of_tag(self.space.tag(key));
             self.space.set_home(turn.now, key, to);
             let standing = Standing { provisional: true, lapses: !kin, ..standing };
-            self.space.set_tag(key, standing.tag());
+            self.stand(key, standing);
             if kin {
                 self.space.start_life(turn.now, key, RegistrationLife::Infinite);
             } else {

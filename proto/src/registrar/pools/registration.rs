@@ -13,7 +13,7 @@ use rserpool_engine::{
 use super::super::Loopback;
 use super::super::journal::Change;
 use super::{Effect, Origin, Pools, Turn, emit};
-use crate::enrp::Standing;
+use crate::enrp::{Standing, Tally};
 
 impl Pools {
     pub(super) fn register(
@@ -124,10 +124,12 @@ impl Pools {
             before.heard(moved)
         };
         let standing = Standing { unreachable, ..standing };
-        self.space.set_tag(key, standing.tag());
         let renewal = registered.outcome == Outcome::Renewed && standing == before;
+        if !renewal {
+            self.stand(key, standing);
+        }
         let change = Change { deleted: false, renewal, claim: standing.claim(false) };
-        let own = self.space.checksum(turn.config.engine.registrar);
+        let own = Tally::of(&self.space, turn.config.engine.registrar);
         self.journal.update(own, change, handle, pe, &self.record);
     }
 

@@ -17,33 +17,39 @@ use rserpool_engine::{
 use super::super::graves::Grave;
 use super::super::journal::Change;
 use super::{Effect, Pools, Turn};
-use crate::enrp::{Apply, Source, Standing, split_record};
+use crate::enrp::{Apply, Source, Standing, Tally, split_record};
 
 /// Suggested elements that are asked to move at once.
 const COURTED_MAX: usize = 256;
+
+/// An element that is here, before a peer's word of it counts.
+#[derive(Clone, Copy, Debug)]
+struct Present {
+    key: ElementKey,
+    home: RegistrarId,
+    association: Option<AssociationId>,
+    standing: Standing,
+}
 
 impl Pools {
     /// An element as a peer describes it.
     pub(super) fn apply(&mut self, turn: &mut Turn<'_>, apply: &Apply<'_>) -> Effect {
         let Ok(element) = Element::parse(apply.element) else { return Effect::default() };
         let key = self.space.find(apply.handle, element.pe);
-        let present = key.and_then(|key| self.space.get(key));
+        let present = key.and_then(|key| self.space.get(key)).map(|element| Present {
+            key: element.key(),
+            home: element.home(),
+            association: element.association(),
+            standing: Standing::of_tag(self.space.tag(element.key())),
+        });
         match (present, apply.deleted) {
             (None, true) => {
                 self.bury_claimed(turn, apply, &element);
                 Effect::default()
             }
             (None, false) => self.appears(turn, apply, &element),
-            (Some(present), true) => {
-                let (key, home) = (present.key(), present.home());
-                let association = present.association();
-                self.departs(turn, apply, &element, key, home, association)
-            }
-            (Some(present), false) => {
-                let (key, home) = (present.key(), present.home());
-                let association = present.association();
-                self.changes(turn, apply, &element, key, home, association)
-            }
+            (Some(present), true) => self.departs(turn, apply, &element, present),
+            (Some(present), false) => self.changes(turn, apply, &element, present),
         }
     }
 
@@ -71,7 +77,7 @@ impl Pools {
             // It left, and the sender does not know. If it holds the element
             // nevertheless, it says so with a greater claim, or asks it.
             let left = Standing { term: last, ..Standing::default() }.claim(true);
-            let own = self.space.checksum(me);
+            let own = Tally::of(&self.space, me);
             let change = Change { deleted: true, renewal: false, claim: left };
             if self.record_of(turn, element, true) {
                 self.journal.update(own, change, apply.handle, element.pe, &self.record);
@@ -143,7 +149,7 @@ impl Pools {
                     self.subscriptions.changed(turn.now, apply.handle);
                 }
                 self.suspects.forget(registered.key);
-                self.space.set_tag(registered.key, standing.tag());
+                self.stand(registered.key, standing);
                 Some(registered.key)
             }
             Err(_) => {
@@ -185,12 +191,10 @@ impl Pools {
         turn: &mut Turn<'_>,
         apply: &Apply<'_>,
         element: &Element<'_>,
-        key: ElementKey,
-        home: RegistrarId,
-        association: Option<AssociationId>,
+        present: Present,
     ) -> Effect {
         let me = turn.config.engine.registrar;
-        let standing = Standing::of_tag(self.space.tag(key));
+        let Present { key, home, association, standing } = present;
         let theirs = apply.claim.map(|claim| (claim, Standing::of_claim(claim, apply.stamp)));
         let counts = match theirs {
             // By the letter of the RFC, but only from the home.
@@ -208,7 +212,7 @@ impl Pools {
             // It is right here.
             let term = theirs.map_or(standing.term, |(_, theirs)| theirs.term);
             let standing = Standing { term, ..standing }.heard(true);
-            self.space.set_tag(key, standing.tag());
+            self.stand(key, standing);
             self.assert_home(turn, key);
             return Effect::default();
         }
@@ -234,12 +238,10 @@ impl Pools {
         turn: &mut Turn<'_>,
         apply: &Apply<'_>,
         element: &Element<'_>,
-        key: ElementKey,
-        home: RegistrarId,
-        association: Option<AssociationId>,
+        present: Present,
     ) -> Effect {
         let me = turn.config.engine.registrar;
-        let standing = Standing::of_tag(self.space.tag(key));
+        let Present { key, home, association, standing } = present;
         if apply.from == me {
             // Nobody tells this registrar what is its own, but a mentor.
             return Effect::default();
@@ -268,7 +270,7 @@ impl Pools {
         {
             // It is right here, and they have not heard from it.
             let standing = Standing { term: theirs.term, ..standing }.heard(true);
-            self.space.set_tag(key, standing.tag());
+            self.stand(key, standing);
             self.assert_home(turn, key);
             return Effect::default();
         }
@@ -279,14 +281,18 @@ impl Pools {
             lapses: true,
             ..standing
         });
-        let before = self.space.get(key).and_then(|element| element.association());
         if self.replace(turn, apply, element, theirs).is_none() {
             return Effect::default();
         }
         if home == me {
             self.journal.own(&self.space, me);
         }
-        Effect { added: false, released: before }
+        // A claim of the next term is the element's move from here, or looks
+        // like it; of others, this registrar's claim is no part.
+        let follows = theirs.term == standing.term.saturating_add(1);
+        let asked = association.filter(|_| !follows);
+        let asked = asked.filter(|&association| self.partings.begin(key, association));
+        Effect { added: false, released: association.xor(asked) }
     }
 
     /// Tells all peers that this registrar is the element's home.
@@ -294,7 +300,7 @@ impl Pools {
         let Some(element) = self.space.get(key) else { return };
         let claim = Standing::of_tag(self.space.tag(key)).claim(false);
         let change = Change { deleted: false, renewal: false, claim };
-        let own = self.space.checksum(turn.config.engine.registrar);
+        let own = Tally::of(&self.space, turn.config.engine.registrar);
         self.journal.update(own, change, element.handle(), element.pe(), element.record());
     }
 
@@ -327,8 +333,8 @@ impl Pools {
             Grave { term, left },
         );
         let claim = Standing::of_tag(self.space.tag(key)).claim(left);
-        let mut own = self.space.checksum(me);
-        own.subtract(PeChecksum::of(element.handle(), element.pe()));
+        let mut own = Tally::of(&self.space, me);
+        own.subtract(PeChecksum::of(element.handle(), element.pe()), self.space.mark(key));
         let change = Change { deleted: true, renewal: false, claim };
         self.journal.update(own, change, element.handle(), element.pe(), element.record());
     }
@@ -340,7 +346,7 @@ impl Pools {
         let standing = Standing::of_tag(self.space.tag(key));
         self.space.set_home(turn.now, key, turn.config.engine.registrar);
         let standing = Standing { provisional: true, lapses: false, ..standing };
-        self.space.set_tag(key, standing.tag());
+        self.stand(key, standing);
         self.start_life(turn, key);
         if self.space.get(key).is_some_and(|element| asap_address(&element).is_none()) {
             // There is no way to ask it.
@@ -370,7 +376,7 @@ impl Pools {
             self.space.set_home(turn.now, key, me);
             self.start_life(turn, key);
         }
-        self.space.set_tag(key, standing.heard(moved).tag());
+        self.stand(key, standing.heard(moved));
         if standing.provisional || moved {
             turn.stats.confirmed += 1;
             self.assert_home(turn, key);
