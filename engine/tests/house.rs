@@ -37,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "rserpool-registrar",
         ],
     ),
+    ("rserpool-demos", &["rserpool-client", "rserpool-registrar"]),
     (
         "rserpool-loadgen",
         &[
@@ -55,7 +56,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Edges that exist for tests only.
 const DEV_ONLY: &[(&str, &str)] =
-    &[("rserpool-client", "rserpool-registrar"), ("rserpool-cli", "rserpool-registrar")];
+    &[
+        ("rserpool-client", "rserpool-registrar"),
+        ("rserpool-cli", "rserpool-registrar"),
+        ("rserpool-demos", "rserpool-registrar"),
+    ];
 
 /// One of these in a licence expression is enough; see `deny.toml`.
 const LICENCES: &[&str] = &[
