@@ -366,6 +366,10 @@ const fn precise(calculations: u64) -> f64 {
     calculations as f64
 }
 
+fn keep_alive_of(id: u32) -> Vec<u8> {
+    Job { id, ..Job::default() }.message(Kind::KeepAlive)
+}
+
 /// How a job went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -406,7 +410,7 @@ pub async fn calculate(
                 if asked {
                     session.fail_over().await?;
                 } else {
-                    session.send(PPID, Job { id, ..Job::default() }.message(Kind::KeepAlive)).await?;
+                    session.send(PPID, keep_alive_of(id)).await?;
                 }
                 (due, asked) = (Instant::now() + keep_alive, true);
                 continue;
@@ -416,9 +420,9 @@ pub async fn calculate(
             Event::Message { data, .. } => data,
             Event::FailedOver { cookie, .. } => {
                 failovers += 1;
-                if !cookie {
-                    session.send(PPID, request.clone()).await?;
-                }
+                // rsplib's element looks at the cookie when something follows it.
+                let first = if cookie { keep_alive_of(id) } else { request.clone() };
+                session.send(PPID, first).await?;
                 (due, asked) = (Instant::now() + keep_alive, true);
                 continue;
             }

@@ -38,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("rserpool-demos", &["rserpool-client", "rserpool-registrar"]),
+    ("rserpool-capi", &["rserpool-client", "rserpool-registrar"]),
     (
         "rserpool-loadgen",
         &[
@@ -60,6 +61,7 @@ const DEV_ONLY: &[(&str, &str)] =
         ("rserpool-client", "rserpool-registrar"),
         ("rserpool-cli", "rserpool-registrar"),
         ("rserpool-demos", "rserpool-registrar"),
+        ("rserpool-capi", "rserpool-registrar"),
     ];
 
 /// One of these in a licence expression is enough; see `deny.toml`.

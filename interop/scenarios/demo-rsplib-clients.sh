@@ -35,6 +35,7 @@ sed -n 's/.*Ack #\([0-9]*\) from PE .* (reply #\([0-9]*\)).*/\1 \2/p' "$OUT/clie
     END { if (NR < 11) exit 1 }'
 
 step "a job that would take a quarter of an hour, at an element that leaves cookies"
+from_now_on
 start user pu1 calcappclient "$(registrar_option)" -jobinterval=1 -jobsize=1000000 -runtime=40 \
     "-vector=$OUT/user.vec" "-scalar=$OUT/user.sca"
 wait_until 20 "two cookies" seen 2 pe1 pu1 asap-cookie

@@ -30,11 +30,13 @@ logged ping-pong "^message 20 from 0x0000aa0$((3 - first)): reply 20$" || fail "
 logged ping-pong "^20 replies, 0 gaps, 0 again$" || fail "$(tail -1 "$OUT/ping-pong.log")"
 
 step "a job that would take a quarter of an hour, at an element that leaves cookies"
+from_now_on
 client calc-app pu1 calc-app --size 1000000
 wait_until 20 "two cookies" seen 2 pe1 pu1 asap-cookie
 element_registered 0x0000ca02 pe2 calcapp RoundRobin -capcapacity=1000000 -capvector="$OUT/ca02.vec" -capscalar="$OUT/ca02.sca"
 stop 0x0000ca01 KILL
 finish calc-app 40
+expect 1 pu1 pe2 asap-cookie-echo
 logged calc-app "completed by 0x0000ca02 .*: accepted 2, rejected 0, failovers 1$" || fail "$(cat "$OUT/calc-app.log")"
 
 step "an image whose elements give up every 40 messages"
