@@ -130,6 +130,12 @@ impl PoolElement {
         self.inner.pe()
     }
 
+    /// The service as it was registered first.
+    #[must_use]
+    pub const fn service(&self) -> &Service {
+        self.inner.service()
+    }
+
     /// How it is with its registration now.
     #[must_use]
     pub fn standing(&self) -> Standing {

@@ -7,6 +7,7 @@ use rserpool_proto::{LifeUnit, endpoint, hunt, user};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::{Answer, Command, Driver};
+use crate::session::SctpEndpoints;
 use crate::{Error, PoolElement, RegistrarUrl, Resolution, Service};
 
 /// Times and limits of an [`Endpoint`].
@@ -60,6 +61,7 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     commands: mpsc::UnboundedSender<Command>,
+    sctp: SctpEndpoints,
 }
 
 impl Endpoint {
@@ -90,7 +92,7 @@ impl Endpoint {
         let (commands, inbox) = mpsc::unbounded_channel();
         let registrars = registrars.into_iter().map(Into::into);
         tokio::spawn(Driver::new(config, registrars).run(inbox));
-        Self { commands }
+        Self { commands, sctp: SctpEndpoints::default() }
     }
 
     /// Waits for a registrar.
@@ -160,6 +162,11 @@ impl Endpoint {
     pub async fn shutdown(&self) {
         // It is over either way.
         let _ = self.ask(Command::Shutdown).await;
+    }
+
+    /// What carries sessions over SCTP.
+    pub(crate) const fn sctp(&self) -> &SctpEndpoints {
+        &self.sctp
     }
 
     pub(crate) fn tell(&self, command: Command) {

@@ -32,6 +32,7 @@ mod element;
 mod endpoint;
 mod error;
 mod registrar_url;
+mod sctp;
 mod service;
 pub mod session;
 mod wire;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// The registered port of ASAP (RFC 5352, 8.2).
 pub(crate) const ASAP_PORT: u16 = rserpool_codec::asap::PORT;
 /// The registered port of SCTP over UDP (RFC 6951, 6).
-const SCTP_UDP_PORT: u16 = 9899;
+pub(crate) const SCTP_UDP_PORT: u16 = 9899;
 
 /// What carries the messages of an association with a registrar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

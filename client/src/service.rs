@@ -47,6 +47,16 @@ impl Service {
         }
     }
 
+    /// An SCTP service with a control channel, and a registration life of 90 s.
+    #[must_use]
+    pub fn sctp(handle: impl AsRef<[u8]>, address: SocketAddr, policy: Policy) -> Self {
+        Self {
+            transport: TransportKind::Sctp,
+            channel_use: ChannelUse::DataAndControl,
+            ..Self::tcp(handle, address, policy)
+        }
+    }
+
     /// Checks it, and draws a PE identifier if it has none.
     pub(crate) fn prepare(&mut self) -> Result<(), Error> {
         let invalid = |what: &str| Err(Error::Invalid(what.to_owned()));

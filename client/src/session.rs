@@ -14,17 +14,21 @@
 //! answered. Servers that put the number of the last request they answered
 //! into the cookie can tell whether they see one again.
 //!
-//! Sessions are over TCP; how their messages travel is described at
-//! [`rserpool_proto::session`].
+//! Sessions are over SCTP, as the pool elements and pool users of other
+//! implementations have them, or over TCP; how their messages travel is
+//! described at [`rserpool_proto::session`].
 
 mod channel;
 mod cookie;
+mod sctp;
 mod server;
 mod user;
 
 use std::time::Duration;
 
 pub use cookie::{CookieError, CookieKey};
+pub use sctp::SctpCarrier;
+pub(crate) use sctp::SctpEndpoints;
 pub use server::{ServerEvent, ServerSession, SessionListener};
 pub use user::{Event, Session};
 
@@ -35,7 +39,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How long a pool element may acknowledge nothing before it counts as
     /// dead: what it did not answer is sent again, and when there is nothing to
-    /// send, it is probed. A dead process is noticed at once; this is for
+    /// send, it is probed. One that does not read, although it is sent to,
+    /// acknowledges nothing in the end. A dead process is noticed at once; this is for
     /// hosts and networks.
     pub silence_max: Duration,
     /// How long a pool element is looked for before the session fails.
@@ -46,6 +51,8 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// Most messages received and not yet taken by the application.
     pub queue_max: usize,
+    /// What carries sessions over SCTP.
+    pub sctp: SctpCarrier,
 }
 
 impl Default for Config {
@@ -57,6 +64,7 @@ impl Default for Config {
             retry_pause: Duration::from_millis(20),
             message_bytes_max: 1 << 20,
             queue_max: 64,
+            sctp: SctpCarrier::Any,
         }
     }
 }

@@ -7,15 +7,28 @@ use rserpool_codec::asap::Message;
 use rserpool_codec::{Element, Elements, LengthForm};
 use rserpool_engine::PoolHandle;
 use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::sync::{Mutex, mpsc};
 
 use super::Config;
 use super::channel::{CONTROL, Channel};
+use crate::sctp::{Accepted, Endpoint, Role};
 
 /// Accepts the sessions of pool users.
 #[derive(Debug)]
 pub struct SessionListener {
-    listener: TcpListener,
+    listener: Listener,
     config: Config,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Sctp {
+        address: SocketAddr,
+        accepting: Mutex<mpsc::UnboundedReceiver<Accepted>>,
+        /// It takes associations as long as this is there.
+        _endpoint: Endpoint,
+    },
 }
 
 impl SessionListener {
@@ -24,7 +37,22 @@ impl SessionListener {
     /// # Errors
     /// The address cannot be listened at.
     pub async fn bind(address: impl ToSocketAddrs, config: Config) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, config })
+        Ok(Self { listener: Listener::Tcp(TcpListener::bind(address).await?), config })
+    }
+
+    /// Listens at an SCTP address; at all addresses where it is unspecified.
+    /// Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// The address cannot be listened at, or there is no SCTP of this kind.
+    pub async fn bind_sctp(address: SocketAddr, config: Config) -> io::Result<Self> {
+        let ip = address.ip();
+        let addresses = if ip.is_unspecified() { Vec::new() } else { vec![ip] };
+        let role = Role::Listen(addresses, address.port());
+        let (endpoint, port, accepting) =
+            Endpoint::open(config.sctp.stack(), role, config.tuning()).await?;
+        let (address, accepting) = (SocketAddr::new(ip, port), Mutex::new(accepting));
+        Ok(Self { listener: Listener::Sctp { address, accepting, _endpoint: endpoint }, config })
     }
 
     /// Where it listens.
@@ -32,17 +60,28 @@ impl SessionListener {
     /// # Errors
     /// The system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        match &self.listener {
+            Listener::Tcp(listener) => listener.local_addr(),
+            Listener::Sctp { address, .. } => Ok(*address),
+        }
     }
 
-    /// Waits for the next session.
+    /// Waits for the next session. May be cancelled at any time.
     ///
     /// # Errors
     /// The system has no room for it; the next one may find some.
     pub async fn accept(&self) -> io::Result<ServerSession> {
-        let (stream, peer) = self.listener.accept().await?;
-        let channel = Channel::new(stream, &self.config)?;
-        Ok(ServerSession { channel, peer })
+        match &self.listener {
+            Listener::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok(ServerSession { channel: Channel::tcp(stream, &self.config)?, peer })
+            }
+            Listener::Sctp { accepting, .. } => {
+                let accepted = accepting.lock().await.recv().await;
+                let (association, peer) = accepted.ok_or(io::ErrorKind::NotConnected)?;
+                Ok(ServerSession { channel: Channel::sctp(association, &self.config), peer })
+            }
+        }
     }
 }
 
@@ -105,12 +144,16 @@ impl ServerSession {
     /// The connection failed, the message is too long, or the identifier is
     /// that of ASAP.
     pub async fn send(&mut self, ppid: u32, data: &[u8]) -> io::Result<()> {
+        self.queue(ppid, data)?;
+        self.flush().await
+    }
+
+    fn queue(&mut self, ppid: u32, data: &[u8]) -> io::Result<()> {
         if ppid == CONTROL {
             let what = "11 is the payload protocol identifier of ASAP";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
-        self.channel.queue(ppid, data)?;
-        self.flush().await
+        self.channel.queue(ppid, data)
     }
 
     /// Leaves the state of the session with the pool user: whoever goes on with
@@ -119,7 +162,35 @@ impl ServerSession {
     /// # Errors
     /// As [`ServerSession::send`].
     pub async fn send_cookie(&mut self, cookie: &[u8]) -> io::Result<()> {
-        self.send_control(&Message::Cookie { cookie }).await
+        self.queue_control(&Message::Cookie { cookie })?;
+        self.flush().await
+    }
+
+    /// Sends data, and behind it the cookie with the state after it, as one
+    /// piece: a process that is killed has sent both or, but for the kernel's
+    /// SCTP and messages longer than a packet, neither.
+    ///
+    /// # Errors
+    /// As [`ServerSession::send`].
+    pub async fn send_with_cookie(
+        &mut self,
+        ppid: u32,
+        data: &[u8],
+        cookie: &[u8],
+    ) -> io::Result<()> {
+        self.queue(ppid, data)?;
+        self.queue_control(&Message::Cookie { cookie })?;
+        self.flush().await
+    }
+
+    /// Ends the session when everything that was sent has left.
+    pub async fn close(mut self) {
+        self.channel.finish().await;
+    }
+
+    /// Ends the session at once, because of what the pool user did.
+    pub fn abort(self) {
+        self.channel.abort();
     }
 
     /// Recommends elements of the pool to go on with, in this order
@@ -134,16 +205,16 @@ impl ServerSession {
     ) -> io::Result<()> {
         let handle = PoolHandle::new(handle.as_ref());
         let elements = Elements::list(elements);
-        self.send_control(&Message::BusinessCard { handle, elements }).await
+        self.queue_control(&Message::BusinessCard { handle, elements })?;
+        self.flush().await
     }
 
-    async fn send_control(&mut self, message: &Message<'_>) -> io::Result<()> {
+    fn queue_control(&mut self, message: &Message<'_>) -> io::Result<()> {
         let mut bytes = Vec::new();
         message
             .emit(&mut bytes, LengthForm::Rfc)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
-        self.channel.queue(CONTROL, &bytes)?;
-        self.flush().await
+        self.channel.queue(CONTROL, &bytes)
     }
 
     async fn flush(&mut self) -> io::Result<()> {

@@ -61,8 +61,16 @@ pub struct Session {
 
 #[derive(Debug)]
 enum Outgoing {
-    Data { epoch: u64, ppid: u32, data: Vec<u8> },
-    FailOver { epoch: u64 },
+    Data {
+        epoch: u64,
+        ppid: u32,
+        data: Vec<u8>,
+    },
+    /// For this reason.
+    FailOver {
+        epoch: u64,
+        reason: io::ErrorKind,
+    },
     Close(oneshot::Sender<()>),
 }
 
@@ -106,14 +114,19 @@ impl Session {
     /// Sends data. Cancelled, it was not sent.
     ///
     /// # Errors
-    /// The session is over, the message is too long, or the identifier is that
-    /// of ASAP.
+    /// The session is over, the message is empty or too long, or the identifier
+    /// is that of ASAP.
     pub async fn send(&mut self, ppid: u32, data: impl Into<Vec<u8>>) -> Result<(), Error> {
         if ppid == CONTROL {
             let what = "11 is the payload protocol identifier of ASAP";
             return Err(Error::Invalid(what.to_owned()));
         }
         let data = data.into();
+        if data.is_empty() {
+            return Err(Error::Invalid(
+                "an empty message cannot be sent: SCTP has none".to_owned(),
+            ));
+        }
         if data.len() > self.message_bytes_max {
             return Err(Error::Invalid("the message is longer than the session takes".to_owned()));
         }
@@ -141,7 +154,20 @@ impl Session {
     /// # Errors
     /// The session is over.
     pub async fn fail_over(&mut self) -> Result<(), Error> {
-        let outgoing = Outgoing::FailOver { epoch: self.epoch };
+        self.go_on(io::ErrorKind::Other).await
+    }
+
+    /// Goes on with another pool element without reporting this one: it works,
+    /// and has no room for this session, for instance.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub async fn leave(&mut self) -> Result<(), Error> {
+        self.go_on(io::ErrorKind::ResourceBusy).await
+    }
+
+    async fn go_on(&self, reason: io::ErrorKind) -> Result<(), Error> {
+        let outgoing = Outgoing::FailOver { epoch: self.epoch, reason };
         self.outgoing.send(outgoing).await.map_err(|_| Error::Closed)
     }
 
@@ -177,9 +203,9 @@ struct Task {
 impl Task {
     async fn run(mut self, mut peer: PeId, mut channel: Channel) {
         while let End::Failed(reason) = self.serve(&mut channel).await {
-            drop(channel);
+            channel.abort();
             let since = Instant::now();
-            if reason == io::ErrorKind::UnexpectedEof {
+            if matches!(reason, io::ErrorKind::UnexpectedEof | io::ErrorKind::ResourceBusy) {
                 // It may have closed in order: then it is not unreachable.
                 self.endpoint.avoid(&self.handle, peer);
             } else {
@@ -261,7 +287,7 @@ impl Task {
 
     /// Connects to an element. The cookie is the first it gets.
     async fn begin(&self, element: &ResolvedElement) -> io::Result<Channel> {
-        let mut channel = Channel::connect(element, &self.config).await?;
+        let mut channel = Channel::connect(element, &self.config, self.endpoint.sctp()).await?;
         let mut echo = Vec::new();
         if self.state.echo(&mut echo) {
             channel.queue(CONTROL, &echo)?;
@@ -295,18 +321,18 @@ impl Task {
                     Some(Outgoing::Data { epoch, ppid, data }) if epoch == self.epoch => {
                         channel.queue(ppid, &data).err()
                     }
-                    Some(Outgoing::FailOver { epoch }) if epoch == self.epoch => {
-                        return End::Failed(io::ErrorKind::Other);
+                    Some(Outgoing::FailOver { epoch, reason }) if epoch == self.epoch => {
+                        return End::Failed(reason);
                     }
                     // It was meant for a pool element that failed.
                     Some(Outgoing::Data { .. } | Outgoing::FailOver { .. }) => None,
                     Some(Outgoing::Close(done)) => {
-                        finish(channel).await;
+                        channel.finish().await;
                         let _ = done.send(());
                         return End::Over;
                     }
                     None => {
-                        finish(channel).await;
+                        channel.finish().await;
                         return End::Over;
                     }
                 },
@@ -348,9 +374,4 @@ impl Task {
             };
         }
     }
-}
-
-/// Sends what is queued.
-async fn finish(channel: &mut Channel) {
-    while channel.queued() > 0 && channel.drive().await.is_ok() {}
 }
