@@ -44,7 +44,7 @@ pub(crate) fn run(line: &Line, options: &Decode) -> Result<(), Failure> {
         failure = Told::End(&counts).write(&mut out, line.json).err();
     }
     if let Some(error) = failure.or_else(|| out.flush().err()) {
-        return Err(Failure::failed(format!("cannot write to stdout: {error}")));
+        return Err(Failure::output(&error));
     }
     match broken {
         Err(broken) => Err(Failure::failed(format!("{place}: {broken}"))),

@@ -82,3 +82,54 @@ fn input(event: Event) -> Option<Input> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{LocalModes, tcgetattr};
+
+    use super::*;
+
+    const PANICS: &str = "RSP_TEST_PANICS_ON_ITS_TERMINAL";
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_says_why() {
+        if std::env::var_os(PANICS).is_some() {
+            let _terminal = Terminal::new().unwrap();
+            panic!("on purpose");
+        }
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&controller).unwrap();
+        unlockpt(&controller).unwrap();
+        let name = ptsname(&controller, Vec::new()).unwrap();
+        let open = || File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let terminal = open();
+        // This test again, on that terminal.
+        let this = "watch::terminal::tests::a_panic_gives_the_terminal_back_before_it_says_why";
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", this, "--nocapture"])
+            .env(PANICS, "yes")
+            .env("TERM", "xterm")
+            .stdin(Stdio::from(open()))
+            .stdout(Stdio::from(open()))
+            .stderr(Stdio::from(open()))
+            .spawn()
+            .unwrap();
+        let mut reader = File::from(controller);
+        let (mut shown, mut bytes) = (String::new(), [0; 4096]);
+        while !shown.contains("test result: FAILED") {
+            let count = reader.read(&mut bytes).unwrap();
+            shown.push_str(&String::from_utf8_lossy(bytes.get(..count).unwrap()));
+        }
+        assert!(!child.wait().unwrap().success());
+        let place = |part: &str| shown.find(part).unwrap_or_else(|| panic!("{part:?}: {shown}"));
+        let (entered, left) = (place("\x1b[?1049h"), place("\x1b[?1049l"));
+        assert!(entered < left && left < place("on purpose"), "{shown}");
+        let modes = tcgetattr(&terminal).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO));
+    }
+}
