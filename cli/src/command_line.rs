@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use rserpool_client::{PeId, Policy, RegistrarUrl};
+use rserpool_client::{PeId, Policy};
 
+use crate::access::Registrars;
+use crate::admin::AdminUrl;
 use crate::health::Check;
 use crate::load::Source;
 use crate::policy;
@@ -20,25 +22,18 @@ Examples:
       Run a server as a pool element, for as long as it is healthy.
   rsp proxy --pool Web --listen 127.0.0.1:8000
       Let clients that know nothing of pools use one.
-  rsp watch Web
-      See elements come and go.
+  rsp watch
+      See pools and elements come and go.
+  rsp decode capture.pcapng
+      Read the messages of a capture.
 Exit status: 0 done, 1 failed or refused, 2 wrong command line, 3 no registrar.";
 
 /// Reliable Server Pooling (RFC 5351 to 5356) on the command line.
 #[derive(Debug, Parser)]
 #[command(name = "rsp", version, after_help = EXAMPLES)]
 pub(crate) struct Line {
-    /// A registrar: tcp://HOST:PORT; may be given more than once
-    #[arg(
-        long,
-        short,
-        global = true,
-        value_name = "URL",
-        env = "RSP_REGISTRAR",
-        value_delimiter = ',',
-        default_value = "tcp://127.0.0.1:3863"
-    )]
-    pub(crate) registrar: Vec<RegistrarUrl>,
+    #[command(flatten)]
+    pub(crate) registrars: Registrars,
 
     /// Print JSON, one object a line
     #[arg(long, global = true)]
@@ -60,7 +55,7 @@ pub(crate) enum Command {
     Register(Register),
     /// Report a pool element as unreachable
     Report(Report),
-    /// Print the elements of a pool as they come, go and change
+    /// Show pools and elements as they come, go and change
     Watch(Watch),
     /// Make an unmodified server a pool element, for as long as it is healthy
     Serve(Serve),
@@ -72,14 +67,34 @@ pub(crate) enum Command {
     Pool(OnePool),
     /// Print everything a registrar holds, as JSON, one pool a line
     Dump(Admin),
+    /// List all elements of all pools
+    Elements(Admin),
+    /// List the other registrars that a registrar knows
+    Peers(Admin),
+    /// Print the ASAP and ENRP messages of a capture file
+    Decode(Decode),
+    /// Measure what a registrar answers, for a few seconds
+    Bench(Bench),
     /// Say what this host can do
+    #[command(after_help = "\
+Examples:
+  rsp doctor
+  rsp doctor --json")]
     Doctor,
     /// Print completions for a shell
+    #[command(after_help = "\
+Examples:
+  rsp completions bash > /etc/bash_completion.d/rsp
+  rsp completions zsh > /usr/local/share/zsh/site-functions/_rsp
+  rsp completions fish > ~/.config/fish/completions/rsp.fish")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Write man pages
+    #[command(after_help = "\
+Example:
+  rsp man /usr/local/share/man/man1")]
     Man {
         /// Where to
         folder: PathBuf,
@@ -143,21 +158,35 @@ pub(crate) struct Report {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It looks every --interval, as a client would: it never becomes a peer of the
-registrar. A pool of more elements than one answer has is seen in part.
+On a terminal it fills the screen: the pools of the registrar with their elements
+and rates, by its --admin address; with a handle and without an admin address to
+be reached, the pool as a client sees it. Keys: arrows or j and k to move, Enter or
+right for the elements of a pool, Esc or left back, q to leave.
+
+Elsewhere, with --lines or with --json it prints what came, went and changed: of
+the pool that is named, as a client sees it, or of all pools, by the --admin
+address. It only looks: it never becomes a peer of the registrar. A pool of more
+elements than one answer has is seen in part by clients.
 
 Examples:
+  rsp watch
   rsp watch Web
   rsp watch Web --interval 200ms --json")]
 pub(crate) struct Watch {
-    /// The pool handle
-    pub(crate) handle: String,
+    /// The pool handle [default: all pools]
+    pub(crate) handle: Option<String>,
     /// How often to look
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
     pub(crate) interval: Duration,
     /// Stop after so many looks [default: never]
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
+    /// Print lines, on a terminal too
+    #[arg(long)]
+    pub(crate) lines: bool,
+    /// The admin address of the registrar
+    #[arg(long, value_name = "URL", env = "RSP_ADMIN", default_value = "http://127.0.0.1:8363")]
+    pub(crate) admin: AdminUrl,
 }
 
 /// Where a registrar shows itself.
@@ -167,11 +196,13 @@ The registrar's --admin address is asked: who uses pools only need not see it.
 
 Examples:
   rsp pools
+  rsp elements --json
+  rsp peers
   rsp dump --admin http://192.0.2.8:8363")]
 pub(crate) struct Admin {
     /// The admin address of the registrar
     #[arg(long, value_name = "URL", env = "RSP_ADMIN", default_value = "http://127.0.0.1:8363")]
-    pub(crate) admin: String,
+    pub(crate) admin: AdminUrl,
 }
 
 #[derive(Debug, Args)]
@@ -183,6 +214,85 @@ pub(crate) struct OnePool {
     pub(crate) handle: String,
     #[command(flatten)]
     pub(crate) admin: Admin,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It reads pcap and pcapng files: SCTP with the payload protocol identifiers 11
+and 12, SCTP over UDP, TCP connections and UDP datagrams of the registered ports
+and of those that are named. Messages in several chunks, segments or IP fragments
+are put together; what is missing is told.
+
+The exit status is 1 if a message is malformed, or the file ends in the middle.
+
+Examples:
+  rsp decode capture.pcapng
+  rsp decode capture.pcap --asap-port 4863 --json | jq .message")]
+pub(crate) struct Decode {
+    /// The capture file
+    pub(crate) file: PathBuf,
+    /// A TCP or UDP port of ASAP besides 3863
+    #[arg(long, value_name = "PORT", value_delimiter = ',',
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) asap_port: Vec<u16>,
+    /// A TCP or UDP port of ENRP besides 9901
+    #[arg(long, value_name = "PORT", value_delimiter = ',',
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) enrp_port: Vec<u16>,
+    /// A UDP port of SCTP over UDP besides 9899
+    #[arg(long, value_name = "PORT", value_delimiter = ',',
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) sctp_udp_port: Vec<u16>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With --elements, it registers so many elements of its own in the pool first, and
+deregisters them afterwards. Requests go through one association, and are made as
+by a pool user or a pool element of the client library: what is measured is this
+process and the registrar together. rserpool-loadgen measures a registrar alone,
+with many associations, and checks its answers.
+
+With --rate, latency counts from when a request was due, whether or not it could
+be made then.
+
+Examples:
+  rsp bench EchoPool
+  rsp bench Try --elements 1000 --duration 10s
+  rsp bench Try --elements 100 --operation register --rate 500 --json")]
+pub(crate) struct Bench {
+    /// The pool handle
+    pub(crate) handle: String,
+    /// What is asked for
+    #[arg(long, value_enum, value_name = "OPERATION", default_value = "resolve")]
+    pub(crate) operation: Operation,
+    /// Elements to register in the pool for the time of the measurement
+    #[arg(long, value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub(crate) elements: u32,
+    /// Most elements of an answer
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) items: u32,
+    /// How long it measures
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    pub(crate) duration: Duration,
+    /// Requests under way at once
+    #[arg(long, short, value_name = "N", default_value_t = 16,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) concurrency: u32,
+    /// Requests due each second [default: the next with each answer]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) rate: Option<u32>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Operation {
+    /// Handle resolutions
+    Resolve,
+    /// Re-registrations of the elements of --elements
+    Register,
 }
 
 #[derive(Debug, Args)]
@@ -238,12 +348,18 @@ cannot be connected to is reported to the registrar, and another one is tried.
 With --replay, so is one that ends the connection before it has answered
 anything: what the client has sent is sent again. That may have it done twice.
 
+An element that dies without a word, because its host or its network does, is
+noticed within --silence, and a second: it is reported, and the connection ends.
+One that accepts and then does nothing, because its process is stopped, is noticed
+within --answer-timeout, which goes with --replay: another one gets the request.
+
 SIGTERM or SIGINT drains: no new connections, and the end when the open ones are
 gone or --drain is over.
 
 Examples:
   rsp proxy --pool Web --listen 127.0.0.1:8000
-  rsp proxy --pool Web --listen [::]:80 --replay 65536 --stats 10s --json")]
+  rsp proxy --pool Web --listen [::]:80 --replay 65536 --answer-timeout 3s
+  rsp proxy --pool Web --listen 127.0.0.1:8000 --stats 10s --json")]
 pub(crate) struct Proxy {
     /// The pool handle
     #[arg(long, short, value_name = "HANDLE")]
@@ -260,6 +376,12 @@ pub(crate) struct Proxy {
     /// Most bytes of a client that are kept to be sent again; 0 for never
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub(crate) replay: usize,
+    /// How long an element may take to begin its answer to what is kept [default: for ever]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) answer_timeout: Option<Duration>,
+    /// How long the other side of a connection may acknowledge nothing
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub(crate) silence: Duration,
     /// Most connections at once
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

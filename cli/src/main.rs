@@ -7,8 +7,11 @@
 //! | 2 | the command line is wrong |
 //! | 3 | no registrar can be reached, or none answered |
 
+mod access;
 mod admin;
+mod bench;
 mod command_line;
+mod decode;
 mod doctor;
 mod health;
 mod load;
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         }
         Command::Man { folder } => man(folder),
         Command::Doctor => doctor::run(line.json),
+        Command::Decode(options) => decode::run(&line, options),
         Command::Resolve(_)
         | Command::Register(_)
         | Command::Report(_)
@@ -49,7 +53,10 @@ fn main() -> ExitCode {
         | Command::Proxy(_)
         | Command::Pools(_)
         | Command::Pool(_)
-        | Command::Dump(_) => in_runtime(&line),
+        | Command::Dump(_)
+        | Command::Elements(_)
+        | Command::Peers(_)
+        | Command::Bench(_) => in_runtime(&line),
     };
     result.map_or_else(|failure| failure.exit(), |()| ExitCode::SUCCESS)
 }
@@ -57,7 +64,7 @@ fn main() -> ExitCode {
 /// Runs what needs a network.
 fn in_runtime(line: &Line) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(std::thread::available_parallelism().map_or(1, usize::from))
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
@@ -72,7 +79,13 @@ fn in_runtime(line: &Line) -> Result<(), Failure> {
             Command::Pools(options) => admin::pools(line, options).await,
             Command::Pool(options) => admin::pool(line, options).await,
             Command::Dump(options) => admin::dump(line, options).await,
-            Command::Completions { .. } | Command::Man { .. } | Command::Doctor => Ok(()),
+            Command::Elements(options) => admin::elements(line, options).await,
+            Command::Peers(options) => admin::peers(line, options).await,
+            Command::Bench(options) => bench::run(line, options).await,
+            Command::Completions { .. }
+            | Command::Man { .. }
+            | Command::Doctor
+            | Command::Decode(_) => Ok(()),
         }
     });
     // What is still under way is not waited for.

@@ -28,15 +28,31 @@ impl Failure {
         Self { what: what.to_string(), status: 3 }
     }
 
+    /// It cannot write to stdout. If nobody reads any more, that is no failure.
+    pub(crate) fn output(error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self { what: String::new(), status: 0 };
+        }
+        Self::failed(format!("cannot write to stdout: {error}"))
+    }
+
     /// Whether the answer is no.
     pub(crate) const fn is_no(&self) -> bool {
         self.status == 1
     }
 
-    /// Says why on stderr.
+    /// Says why on stderr, if it is a failure.
     pub(crate) fn exit(&self) -> ExitCode {
-        crate::outlet::complain(&self.what);
+        if self.status != 0 {
+            crate::outlet::complain(&self.what);
+        }
         ExitCode::from(self.status)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
     }
 }
 

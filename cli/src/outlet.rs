@@ -10,10 +10,7 @@ use crate::outcome::Failure;
 /// Writes to stdout.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(bytes)
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Failure::failed(format!("cannot write to stdout: {error}")))
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Failure::output(&error))
 }
 
 /// A line to stdout.

@@ -5,14 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rserpool_client::{Config, Endpoint, Error, PeId, ResolvedElement, TransportKind};
+use rserpool_client::{Endpoint, Error, PeId, ResolvedElement, TransportKind};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use self::relay::{Relayed, relay};
+use self::relay::{AnswerTimeout, Relayed, relay};
+use self::splice::Pipes;
 use self::stats::Stats;
+use crate::access::config;
 use crate::command_line::{Line, Proxy};
 use crate::outcome::Failure;
 use crate::outlet;
@@ -27,20 +30,25 @@ const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(line: &Line, options: &Proxy) -> Result<(), Failure> {
+    if options.answer_timeout.is_some() && options.replay == 0 {
+        return Err(Failure::usage("--answer-timeout needs --replay: nothing else is sent again"));
+    }
     let mut signals = Signals::new()?;
     raise_open_files();
     let listener = TcpListener::bind(options.listen).await;
     let listener =
         listener.map_err(|error| Failure::failed(format!("{}: {error}", options.listen)))?;
     let at = listener.local_addr().map_err(Failure::failed)?;
-    let mut config = Config::default();
-    config.requests.resolution_timeout = line.timeout;
+    let access = line.registrars.look(config(line))?;
     let proxy = Arc::new(User {
-        endpoint: Endpoint::new(line.registrar.iter().cloned(), config),
+        endpoint: access.endpoint.clone(),
         pool: options.pool.clone(),
         connect_timeout: options.connect_timeout,
         patience: options.patience,
         replay: options.replay,
+        answer_timeout: options.answer_timeout,
+        silence: options.silence,
+        pipes: Pipes::default(),
         stats: Stats::default(),
     });
     if !line.json {
@@ -110,20 +118,25 @@ struct User {
     connect_timeout: Duration,
     patience: Duration,
     replay: usize,
+    answer_timeout: AnswerTimeout,
+    silence: Duration,
+    pipes: Pipes,
     stats: Stats,
 }
 
 impl User {
     /// Serves one client, by one element; by another if that does not answer
     /// and what the client sent may be sent again.
-    async fn serve(&self, client: TcpStream) {
+    async fn serve(&self, mut client: TcpStream) {
         let _open = self.stats.open();
         // Latency is the client's matter and the server's, not ours.
         let _ = client.set_nodelay(true);
+        // A client that vanished must not hold its connection for ever.
+        let _ = self.watch(&client);
         let until = Instant::now() + self.patience;
         let mut request = relay::Request::new(self.replay);
         loop {
-            let (pe, server) = match self.connect(until).await {
+            let (pe, mut server) = match self.connect(until).await {
                 Ok(connected) => connected,
                 Err(why) => {
                     self.stats.refused();
@@ -131,14 +144,36 @@ impl User {
                     return;
                 }
             };
-            match relay(&client, &server, &mut request, &self.stats).await {
+            let (patience, pipes) = (self.answer_timeout, &self.pipes);
+            let relayed =
+                relay(&mut client, &mut server, &mut request, patience, pipes, &self.stats).await;
+            match relayed {
                 Relayed::Done => return,
                 Relayed::Unanswered => {
                     self.stats.replayed(pe);
                     self.endpoint.avoid(&self.pool, pe);
                 }
+                Relayed::Silent => {
+                    self.stats.replayed(pe);
+                    self.endpoint.report_unreachable(&self.pool, pe);
+                }
+                Relayed::Vanished => {
+                    self.stats.vanished(pe);
+                    self.endpoint.report_unreachable(&self.pool, pe);
+                    return;
+                }
             }
         }
+    }
+
+    /// Has the system look after the other side of a connection: whatever is
+    /// not acknowledged within the silence allowed ends it.
+    fn watch(&self, stream: &TcpStream) -> io::Result<()> {
+        let socket = SockRef::from(stream);
+        let probe = (self.silence / 4).max(Duration::from_secs(1));
+        let keepalive = TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(3);
+        socket.set_tcp_keepalive(&keepalive)?;
+        socket.set_tcp_user_timeout(Some(self.silence))
     }
 
     /// Connects to an element that accepts.
@@ -200,6 +235,7 @@ impl User {
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         server.set_nodelay(true)?;
+        self.watch(&server)?;
         Ok(server)
     }
 }

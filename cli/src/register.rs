@@ -3,17 +3,17 @@
 use rserpool_client::{PoolElement, Standing};
 use serde_json::json;
 
+use crate::access;
 use crate::command_line::{Line, Register};
 use crate::outcome::Failure;
 use crate::outlet;
-use crate::resolve::endpoint;
 use crate::signals::Signals;
 
 pub(crate) async fn run(line: &Line, options: &Register) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let endpoint = endpoint(line).await?;
+    let access = access::find(line).await?;
     let service = options.service.service(&options.handle, &options.identity, options.policy);
-    let mut element = endpoint.register(service).await?;
+    let mut element = access.endpoint.register(service).await?;
     let mut teller = Teller::new(line);
     teller.tell(&element, &element.standing())?;
     loop {

@@ -1,31 +1,18 @@
 //! `rsp resolve`, and how elements are shown.
 
-use rserpool_client::{Config, Endpoint, Resolution, ResolvedElement};
+use rserpool_client::{Resolution, ResolvedElement};
 use serde::Serialize;
 
+use crate::access;
 use crate::command_line::{Line, Resolve};
 use crate::outcome::Failure;
 use crate::outlet;
 use crate::policy::Shown;
 use crate::service::scheme;
 
-/// Finds a registrar within the time-out.
-pub(crate) async fn endpoint(line: &Line) -> Result<Endpoint, Failure> {
-    let mut config = Config::default();
-    config.requests.resolution_timeout = line.timeout;
-    config.requests.registration_timeout = line.timeout;
-    config.requests.deregistration_timeout = line.timeout;
-    let endpoint = Endpoint::new(line.registrar.iter().cloned(), config);
-    match tokio::time::timeout(line.timeout, endpoint.ready()).await {
-        Ok(ready) => ready?,
-        Err(_) => return Err(rserpool_client::Error::TimedOut.into()),
-    };
-    Ok(endpoint)
-}
-
 pub(crate) async fn run(line: &Line, options: &Resolve) -> Result<(), Failure> {
-    let endpoint = endpoint(line).await?;
-    let resolution = endpoint.resolve(&options.handle, options.items).await?;
+    let access = access::find(line).await?;
+    let resolution = access.endpoint.resolve(&options.handle, options.items).await?;
     if line.json {
         return outlet::json(&ShownPool::new(&options.handle, &resolution));
     }
@@ -70,7 +57,7 @@ impl From<&ResolvedElement> for ShownElement {
     }
 }
 
-fn services(element: &ResolvedElement) -> Vec<String> {
+pub(crate) fn services(element: &ResolvedElement) -> Vec<String> {
     let scheme = scheme(element.transport);
     element.addresses.iter().map(|address| format!("{scheme}://{address}")).collect()
 }

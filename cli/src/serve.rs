@@ -1,17 +1,16 @@
 //! `rsp serve`: an unmodified server as a pool element.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use rserpool_client::{
-    Config, Endpoint, Error, Policy, PoolElement, Service, Standing, TransportKind,
-};
+use rserpool_client::{Endpoint, Error, Policy, PoolElement, Service, Standing, TransportKind};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use crate::access::config;
 use crate::command_line::{Line, Serve};
 use crate::health::Check;
 use crate::load::{self, Source};
@@ -42,13 +41,11 @@ pub(crate) async fn run(line: &Line, options: &Serve) -> Result<(), Failure> {
     }
     let policy = policy(options)?;
     let mut child = start(options, at)?;
-    let mut config = Config::default();
-    config.requests.registration_timeout = line.timeout;
-    config.requests.deregistration_timeout = line.timeout;
+    let access = line.registrars.look(config(line))?;
     let mut server = Server {
         teller: Teller::new(line),
         options,
-        endpoint: Endpoint::new(line.registrar.iter().cloned(), config),
+        endpoint: access.endpoint.clone(),
         service: at.service(&options.pool, &options.identity, policy),
         element: None,
         registration: None,
@@ -97,15 +94,8 @@ fn policy(options: &Serve) -> Result<Policy, Failure> {
 
 /// A free port at the address that is used toward the registrar.
 fn free_address(line: &Line) -> Result<ServiceAddress, Failure> {
-    let registrar = line.registrar.first();
-    let local = registrar.and_then(|url| {
-        let any = if url.host.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
-        let socket = UdpSocket::bind(any).ok()?;
-        // Nothing is sent: the system only chooses a route.
-        socket.connect((url.host.as_str(), url.port)).ok()?;
-        socket.local_addr().ok()
-    });
-    let address = local.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip());
+    let local = line.registrars.local_address();
+    let address = local.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let free = TcpListener::bind(SocketAddr::new(address, 0)).and_then(|it| it.local_addr());
     let address = free.map_err(|error| Failure::failed(format!("no free port: {error}")))?;
     Ok(ServiceAddress { transport: TransportKind::Tcp, address })

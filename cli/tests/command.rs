@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rserpool_registrar::{AdminAddress, Options, Running, start};
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,7 +18,12 @@ fn registrar() -> (Running, String) {
 
 fn rsp(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rsp"));
-    command.env("RSP_REGISTRAR", url).args(arguments);
+    if url.is_empty() {
+        command.env_remove("RSP_REGISTRAR");
+    } else {
+        command.env("RSP_REGISTRAR", url);
+    }
+    command.args(arguments);
     command
 }
 
@@ -154,6 +160,15 @@ fn the_exit_status_tells_what_went_wrong() {
         ],
         vec!["serve", "--pool", "P", "--service", "udp://127.0.0.1:1"],
         vec!["proxy", "--pool", "Pool"],
+        vec!["proxy", "--pool", "P", "--listen", "127.0.0.1:0", "--answer-timeout", "1s"],
+        vec!["resolve", "Pool", "--discover=here"],
+        vec!["resolve", "Pool", "--interface", "127.0.0.1"],
+        vec!["pools", "--admin", "https://127.0.0.1"],
+        vec!["bench", "Pool", "--operation", "register"],
+        vec!["bench", "Pool", "--rate", "0"],
+        vec!["decode"],
+        vec!["decode", "file", "--asap-port", "0"],
+        vec!["watch", "--interval", "0s"],
     ] {
         let (status, stdout, stderr) = run(&url, &wrong);
         assert_eq!(status, 2, "{wrong:?}");
@@ -360,18 +375,202 @@ fn a_proxy_that_drains_lets_its_clients_finish() {
 }
 
 #[test]
-fn completions_and_man_pages_name_every_command() {
-    for shell in ["bash", "zsh", "fish"] {
-        let (status, stdout, _) = run("tcp://127.0.0.1:1", &["completions", shell]);
-        assert_eq!(status, 0);
-        assert!(["resolve", "serve", "proxy"].iter().all(|one| stdout.contains(one)), "{shell}");
+fn the_peers_of_a_registrar_are_listed() {
+    let body = r#"{"peers":[{"identifier":"0x00000002","address":"tcp://192.0.2.2:9901",
+        "state":"alive","elements":7,"last_heard_ms":120},{"identifier":"0x00000003",
+        "address":null,"state":"looking","elements":0,"last_heard_ms":null}]}"#;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let lines = BufReader::new(client.try_clone().unwrap()).lines();
+            let request: Vec<String> =
+                lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            assert_eq!(request[0], "GET /v1/peers HTTP/1.1");
+            let answer = format!("HTTP/1.1 200 OK\r\n\r\n{body}");
+            client.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let (status, stdout, _) = run("", &["peers", "--admin", &admin]);
+    assert_eq!(status, 0);
+    let lines: Vec<&str> = stdout.lines().collect();
+    let first =
+        "0x00000002  tcp://192.0.2.2:9901      alive                7 elements  heard 120 ms ago";
+    assert_eq!(lines[0], first);
+    assert!(lines[1].ends_with("never heard"), "{stdout}");
+    let (_, stdout, _) = run("", &["peers", "--admin", &admin, "--json"]);
+    assert_eq!(stdout.lines().count(), 2, "{stdout}");
+}
+
+#[test]
+fn a_registrar_that_announces_itself_is_found() {
+    let (registrar, url) = registrar();
+    let element = register(&url, SocketAddr::from(([127, 0, 0, 1], 7001)));
+    // What a registrar sends to a group, sent to one address.
+    let port: u16 = url.rsplit_once(':').unwrap().1.parse().unwrap();
+    let [high, low] = port.to_be_bytes();
+    let transport = [0, 5, 0, 16, high, low, 0, 0, 0, 1, 0, 8, 127, 0, 0, 1];
+    let announce = [&[0x0a, 0, 0, 24, 0, 0, 0, 9][..], &transport].concat();
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let heard_at = socket.local_addr().unwrap();
+    drop(socket);
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = std::sync::Arc::clone(&over);
+    let announcing = std::thread::spawn(move || {
+        while !seen.load(std::sync::atomic::Ordering::Relaxed) {
+            // Nobody may listen yet.
+            let _ = sender.send_to(&announce, heard_at);
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    });
+    let discover = format!("--discover={heard_at}");
+    let seek = |arguments: &[&str]| {
+        let (status, stdout, _) = run("", arguments);
+        (status, stdout)
+    };
+    let (status, stdout) = seek(&["resolve", "Pool", &discover]);
+    assert_eq!(status, 0);
+    assert!(stdout.contains("tcp://127.0.0.1:7001"), "{stdout}");
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    announcing.join().unwrap();
+    // And without any: nobody is there.
+    let (status, _) = seek(&["resolve", "Pool", "--discover=127.0.0.1:1", "--timeout", "200ms"]);
+    assert_eq!(status, 3);
+    drop(element);
+    registrar.stop().unwrap();
+}
+
+#[test]
+fn a_short_measurement_tells_what_was_answered_and_leaves_nothing() {
+    let (registrar, url) = registrar();
+    for operation in ["resolve", "register"] {
+        for pace in [&["--concurrency", "4"][..], &["--rate", "200"]] {
+            let bench = ["bench", "Try", "--elements", "5", "--duration", "300ms", "--json"];
+            let arguments = [&bench[..], &["--operation", operation], pace].concat();
+            let (status, stdout, stderr) = run(&url, &arguments);
+            assert_eq!(status, 0, "{stderr}");
+            let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+            assert!(told["answers"].as_u64().unwrap() > 0, "{stdout}");
+            assert_eq!(told["errors"], 0, "{stdout}");
+            assert!(told["latency_ms"]["p50"].as_f64().unwrap() > 0.0, "{stdout}");
+            assert_eq!(run(&url, &["resolve", "Try"]).0, 1, "elements are left");
+        }
+    }
+    // A pool that somebody uses gets no elements that lead nowhere.
+    let element = register(&url, SocketAddr::from(([127, 0, 0, 1], 7001)));
+    let (status, _, stderr) = run(&url, &["bench", "Pool", "--elements", "1"]);
+    assert_eq!(status, 1);
+    assert!(stderr.contains("there is a pool Pool"), "{stderr}");
+    let (status, stdout, _) = run(&url, &["bench", "Pool", "--duration", "100ms"]);
+    assert_eq!(status, 0);
+    assert!(stdout.contains("resolve Pool at tcp://127.0.0.1"), "{stdout}");
+    assert_eq!(run(&url, &["bench", "Nothing"]).0, 1);
+    drop(element);
+    registrar.stop().unwrap();
+}
+
+/// A capture file of one UDP datagram.
+fn capture(payload: &[u8]) -> Vec<u8> {
+    let word = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+    let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1];
+    let [high, low] = u16::try_from(28 + payload.len()).unwrap().to_be_bytes();
+    packet[2..4].copy_from_slice(&[high, low]);
+    let [high, low] = u16::try_from(8 + payload.len()).unwrap().to_be_bytes();
+    packet.extend([0x9c, 0x40, 0x0f, 0x17, high, low, 0, 0]);
+    packet.extend(payload);
+    let header = [word(0xa1b2_c3d4), [2, 0, 4, 0], [0; 4], [0; 4], word(65_535), word(101)];
+    let record = [word(1), word(0), word(packet.len()), word(packet.len())];
+    [header.concat(), record.concat(), packet].concat()
+}
+
+#[test]
+fn the_messages_of_a_capture_are_read() {
+    let good = capture(&[0x0a, 0, 0, 8, 0, 0, 0, 9]);
+    let bad = capture(&[0x0a, 0, 0, 7, 0, 0, 0, 9]);
+    for (name, bytes, expected, part) in [
+        ("good", good.as_slice(), 0, "udp  ASAP Server Announce  bytes 8  registrar 0x00000009"),
+        ("bad", &bad, 1, "ASAP MALFORMED  what a length does not fit what it covers  offset 4"),
+        ("cut", &good[..good.len() - 1], 1, "0 packets: 0 messages"),
+        ("none", b"something else", 1, "0 packets: 0 messages"),
+    ] {
+        let file = std::env::temp_dir().join(format!("rsp-{name}-{}.pcap", std::process::id()));
+        std::fs::write(&file, bytes).unwrap();
+        let (status, stdout, stderr) = run("", &["decode", file.to_str().unwrap()]);
+        assert_eq!(status, expected, "{name} {stdout} {stderr}");
+        assert!(stdout.contains(part), "{name} {stdout}");
+        let (_, stdout, _) = run("", &["decode", file.to_str().unwrap(), "--json"]);
+        for line in stdout.lines() {
+            let told: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(told["event"].is_string(), "{line}");
+        }
+        std::fs::remove_file(&file).unwrap();
+    }
+    assert_eq!(run("", &["decode", "/nowhere/at/all"]).0, 1);
+}
+
+/// The commands, as the help lists them.
+fn commands() -> Vec<String> {
+    let (status, help, _) = run("", &["--help"]);
+    assert_eq!(status, 0);
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names = list.take_while(|line| !line.is_empty()).filter_map(|line| {
+        let name = line.strip_prefix("  ")?.split(' ').next()?;
+        (!name.is_empty() && name != "help").then(|| name.to_owned())
+    });
+    names.collect()
+}
+
+#[test]
+fn every_command_has_help_with_examples_completions_and_a_man_page() {
+    let commands = commands();
+    for name in [
+        "resolve",
+        "register",
+        "report",
+        "watch",
+        "serve",
+        "proxy",
+        "pools",
+        "pool",
+        "dump",
+        "elements",
+        "peers",
+        "decode",
+        "bench",
+        "doctor",
+        "completions",
+        "man",
+    ] {
+        assert!(commands.iter().any(|command| command == name), "{name} is missing: {commands:?}");
     }
     let folder = std::env::temp_dir().join(format!("rsp-man-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let (status, _, stderr) = run("tcp://127.0.0.1:1", &["man", folder.to_str().unwrap()]);
+    let (status, _, stderr) = run("", &["man", folder.to_str().unwrap()]);
     assert_eq!(status, 0, "{stderr}");
-    for page in ["rsp.1", "rsp-serve.1", "rsp-proxy.1"] {
-        assert!(folder.join(page).exists(), "{page}");
+    let completions = ["bash", "zsh", "fish"].map(|shell| {
+        let (status, stdout, _) = run("", &["completions", shell]);
+        assert_eq!(status, 0);
+        (shell, stdout)
+    });
+    for command in &commands {
+        let (status, help, _) = run("", &[command, "--help"]);
+        assert_eq!(status, 0, "{command}");
+        let example = format!("\n  rsp {command}");
+        assert!(help.contains("Example") && help.contains(&example), "{command}: {help}");
+        for option in ["--json", "--registrar", "--discover", "--timeout"] {
+            assert!(help.contains(option), "{command} has no {option}");
+        }
+        let page = std::fs::read_to_string(folder.join(format!("rsp-{command}.1"))).unwrap();
+        assert!(page.contains("Example"), "{command}");
+        for (shell, text) in &completions {
+            assert!(text.contains(command.as_str()), "{command} in {shell}");
+        }
+        // A wrong option is refused before anything is done.
+        let (status, stdout, stderr) = run("", &[command, "--no-such-option"]);
+        assert_eq!((status, stdout.as_str()), (2, ""), "{command}");
+        assert!(stderr.contains("--no-such-option"), "{command}: {stderr}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
@@ -410,8 +609,79 @@ fn what_a_registrar_holds_is_listed_by_its_admin_address() {
     let (status, stdout, _) = run(&url, &["dump", "--admin", &admin]);
     assert_eq!((status, stdout.lines().count()), (0, 2), "{stdout}");
     assert_eq!(stdout.matches("registered_from").count(), 3, "{stdout}");
+    let (status, stdout, _) = run(&url, &["elements", "--admin", &admin]);
+    assert_eq!((status, stdout.lines().count()), (0, 3), "{stdout}");
+    assert!(stdout.lines().filter(|line| line.starts_with("Pool  ")).count() == 2, "{stdout}");
+    let (status, stdout, _) = run(&url, &["elements", "--admin", &admin, "--json"]);
+    assert_eq!(status, 0);
+    assert_eq!(stdout.matches(r#""pool":"a/b ?""#).count(), 1, "{stdout}");
+    let lines = ["watch", "--count", "1", "--admin", &admin];
+    let (status, stdout, _) = run(&url, &lines);
+    assert_eq!(status, 0);
+    assert!(stdout.contains("+ Pool") && stdout.contains("+ a/b ?"), "{stdout}");
+    assert_eq!(run(&url, &["watch", "--count", "1", "--admin", "http://127.0.0.1:1"]).0, 3);
     assert_eq!(run(&url, &["pool", "Nothing", "--admin", &admin]).0, 1);
     assert_eq!(run(&url, &["pools", "--admin", "http://127.0.0.1:1"]).0, 3);
     drop(elements);
+    registrar.stop().unwrap();
+}
+
+/// A server whose process does nothing: its system accepts, and takes bytes.
+fn frozen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[test]
+fn a_request_to_an_element_that_froze_is_answered_by_another_within_the_bound() {
+    let (registrar, url) = registrar();
+    let (_listener, address) = frozen();
+    let good = Server::start("A");
+    let elements = [register(&url, good.address), register(&url, address)];
+    let bound = ["--replay", "1000", "--answer-timeout", "300ms"];
+    let (mut proxy, address) = proxy(&url, &bound);
+    let begun = Instant::now();
+    for _ in 0..6 {
+        assert_eq!(ask(address).unwrap(), 'A');
+    }
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
+    proxy.signal(Signal::TERM);
+    assert!(proxy.line().contains("1 replayed"), "it is asked once");
+    drop(elements);
+    registrar.stop().unwrap();
+}
+
+#[test]
+fn a_process_that_is_stopped_is_left_within_the_bound() {
+    let (registrar, url) = registrar();
+    // A process to be stopped, in front of a server: a proxy of another pool.
+    let (behind, other) = (Server::start("B"), Server::start("A"));
+    let behind = {
+        let service = behind.address.to_string();
+        let mut element = Started::start(&url, &["register", "Behind", "--service", &service]);
+        element.wait_for("registered at");
+        element
+    };
+    let mut process =
+        Started::start(&url, &["proxy", "--pool", "Behind", "--listen", "127.0.0.1:0"]);
+    let inner: SocketAddr = process.line().split(' ').next().unwrap().parse().unwrap();
+    let element = register(&url, inner);
+    let bound = ["--replay", "1000", "--answer-timeout", "300ms"];
+    let (with, address) = proxy(&url, &bound);
+    assert_eq!(ask(address).unwrap(), 'B');
+    let second = register(&url, other.address);
+    process.signal(Signal::STOP);
+    let begun = Instant::now();
+    // One of the first two is for the stopped process.
+    for _ in 0..6 {
+        assert_eq!(ask(address).unwrap(), 'A');
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    process.signal(Signal::CONT);
+    assert_eq!(with.end(), 0);
+    drop((element, second, behind, process));
     registrar.stop().unwrap();
 }

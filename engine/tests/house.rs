@@ -53,6 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rserpool-sim", &["rserpool-engine", "rserpool-codec", "rserpool-proto"]),
     ("rserpool-sctp", &[]),
     ("rserpool-bare", &["rserpool-engine", "rserpool-codec", "rserpool-registrar"]),
+    ("rserpool-relay", &[]),
 ];
 
 /// Edges that exist for tests only.

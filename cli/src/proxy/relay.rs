@@ -5,16 +5,18 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use socket2::SockRef;
-use tokio::io::Interest;
+use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
+use tokio::time::{Instant, sleep_until};
 
-use super::splice::Pipe;
+use super::splice::Pipes;
 use super::stats::Stats;
 
 /// Bytes copied at once.
 const CHUNK: usize = 16 * 1024;
-/// So many bytes of a direction are copied before it gets a pipe of its own:
-/// most exchanges are short.
+/// So many bytes of a direction are copied before pipes are used for it: most
+/// exchanges are short.
 const SPLICE_AFTER: u64 = 128 * 1024;
 
 /// How it ended.
@@ -25,7 +27,14 @@ pub(super) enum Relayed {
     /// The server ended without having answered anything, and all that the
     /// client sent is kept.
     Unanswered,
+    /// The same, but the server did nothing at all for too long.
+    Silent,
+    /// The server's host did not acknowledge anything for too long.
+    Vanished,
 }
+
+/// How long a server may say nothing to what it was sent.
+pub(super) type AnswerTimeout = Option<std::time::Duration>;
 
 /// What a client sent until it got an answer.
 #[derive(Debug)]
@@ -44,37 +53,48 @@ impl Request {
 
 /// Carries bytes both ways until both sides are done.
 pub(super) async fn relay(
-    client: &TcpStream,
-    server: &TcpStream,
+    client: &mut TcpStream,
+    server: &mut TcpStream,
     request: &mut Request,
+    patience: AnswerTimeout,
+    pipes: &Pipes,
     stats: &Stats,
 ) -> Relayed {
     let mut answer = Vec::new();
     let mut sent = 0;
     if request.bytes_max > 0 {
-        match first_answer(client, server, request, &mut sent, &mut answer).await {
+        match first_answer(client, server, request, patience, &mut sent, &mut answer).await {
             First::Answer | First::TooLong => {}
             First::ServerGone => return Relayed::Unanswered,
+            First::ServerSilent => return Relayed::Silent,
             First::ClientGone => return Relayed::Done,
         }
     }
     let rest = request.bytes.get(sent..).unwrap_or_default();
     stats.sent.fetch_add(sent as u64, Ordering::Relaxed);
     let ended = request.ended;
+    let (mut from_client, to_client) = client.split();
+    let (mut from_server, to_server) = server.split();
+    let (to_client, to_server) = (to_client.as_ref(), to_server.as_ref());
     let up = async {
-        write_all(server, rest, &stats.sent).await?;
+        write_all(to_server, rest, &stats.sent).await?;
         if ended {
-            return end(server);
+            return end(to_server);
         }
-        forward(client, server, &stats.sent).await
+        forward(&mut from_client, to_server, pipes, &stats.sent).await
     };
     let down = async {
-        write_all(client, &answer, &stats.received).await?;
-        forward(server, client, &stats.received).await
+        write_all(to_client, &answer, &stats.received).await?;
+        forward(&mut from_server, to_client, pipes, &stats.received).await
     };
     // What fails in one direction ends both.
-    let _ = tokio::try_join!(up, down);
-    Relayed::Done
+    match tokio::try_join!(up, down) {
+        // A socket whose peer acknowledges nothing has none any more.
+        Err(error) if error.kind() == io::ErrorKind::TimedOut && server.peer_addr().is_err() => {
+            Relayed::Vanished
+        }
+        Ok(_) | Err(_) => Relayed::Done,
+    }
 }
 
 enum First {
@@ -83,6 +103,8 @@ enum First {
     /// The client sent more than is kept: from here on nothing is repeated.
     TooLong,
     ServerGone,
+    /// It did not answer in time.
+    ServerSilent,
     ClientGone,
 }
 
@@ -92,10 +114,13 @@ async fn first_answer(
     client: &TcpStream,
     server: &TcpStream,
     request: &mut Request,
+    patience: AnswerTimeout,
     sent: &mut usize,
     answer: &mut Vec<u8>,
 ) -> First {
     let mut told_end = false;
+    // From when something was sent last: before that, it is not its turn.
+    let mut deadline = None;
     loop {
         let rest = request.bytes.get(*sent..).unwrap_or_default();
         if rest.is_empty() && request.ended && !told_end {
@@ -127,12 +152,16 @@ async fn first_answer(
                 }
                 if ready.is_writable() {
                     match server.try_write(rest) {
-                        Ok(count) => *sent += count,
+                        Ok(count) => {
+                            *sent += count;
+                            deadline = patience.map(|patience| Instant::now() + patience);
+                        }
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         Err(_) => return First::ServerGone,
                     }
                 }
             }
+            () = until(deadline) => return First::ServerSilent,
             ready = client.readable(), if room && !request.ended => {
                 if ready.is_err() {
                     return First::ClientGone;
@@ -152,24 +181,32 @@ async fn first_answer(
     }
 }
 
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Carries bytes one way until the end, and tells the end.
-async fn forward(from: &TcpStream, to: &TcpStream, counter: &AtomicU64) -> io::Result<()> {
+async fn forward(
+    from: &mut ReadHalf<'_>,
+    to: &TcpStream,
+    pipes: &Pipes,
+    counter: &AtomicU64,
+) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     let mut carried = 0;
     while carried < SPLICE_AFTER {
-        from.readable().await?;
-        match from.try_read(&mut chunk) {
-            Ok(0) => return end(to),
-            Ok(count) => {
-                write_all(to, chunk.get(..count).unwrap_or_default(), counter).await?;
-                carried += count as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+        let count = from.read(&mut chunk).await?;
+        if count == 0 {
+            return end(to);
         }
+        write_all(to, chunk.get(..count).unwrap_or_default(), counter).await?;
+        carried += count as u64;
     }
     drop(chunk);
-    Pipe::new()?.forward(from, to, counter).await?;
+    pipes.forward((*from).as_ref(), to, counter).await?;
     end(to)
 }
 

@@ -3,25 +3,52 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Most bytes moved at once: what a pipe has room for.
-const MOVED_MAX: usize = 64 * 1024;
+/// Most bytes moved at once, and the room of a pipe where the system allows it.
+/// A packet may take a page of it, however short it is.
+const MOVED_MAX: usize = 256 * 1024;
+/// Pipes kept that nobody uses.
+const FREE_MAX: usize = 64;
 
-/// A pipe that bytes are moved through.
+/// A pipe that bytes are moved through. It is empty when nobody uses it.
 #[derive(Debug)]
-pub(super) struct Pipe {
+struct Pipe {
     reader: OwnedFd,
     writer: OwnedFd,
 }
 
 impl Pipe {
-    pub(super) fn new() -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         let (reader, writer) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
+        // With less room, less is moved at once.
+        let _ = fcntl_setpipe_size(&writer, MOVED_MAX);
         Ok(Self { reader, writer })
+    }
+}
+
+/// Pipes for whoever moves bytes: a connection that waits needs none.
+#[derive(Debug, Default)]
+pub(super) struct Pipes {
+    free: Mutex<Vec<Pipe>>,
+}
+
+impl Pipes {
+    fn take(&self) -> io::Result<Pipe> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.map_or_else(Pipe::new, Ok)
+    }
+
+    /// Takes back an empty pipe. One with bytes in it is closed instead.
+    fn give_back(&self, pipe: Pipe) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < FREE_MAX {
+            free.push(pipe);
+        }
     }
 
     /// Moves bytes from one socket to another until the end of the first.
@@ -33,17 +60,27 @@ impl Pipe {
     ) -> io::Result<()> {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         loop {
+            from.readable().await?;
+            let pipe = self.take()?;
             // The pipe is empty here, so only the socket can have nothing.
-            let mut waiting = wait(from, Interest::READABLE, || {
-                Ok(splice(from, None, &self.writer, None, MOVED_MAX, flags)?)
-            })
-            .await?;
+            let moved = from.try_io(Interest::READABLE, || {
+                Ok(splice(from, None, &pipe.writer, None, MOVED_MAX, flags)?)
+            });
+            let mut waiting = match moved {
+                Ok(waiting) => waiting,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.give_back(pipe);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if waiting == 0 {
+                self.give_back(pipe);
                 return Ok(());
             }
             while waiting > 0 {
                 let moved = wait(to, Interest::WRITABLE, || {
-                    Ok(splice(&self.reader, None, to, None, waiting, flags)?)
+                    Ok(splice(&pipe.reader, None, to, None, waiting, flags)?)
                 })
                 .await?;
                 if moved == 0 {
@@ -52,6 +89,7 @@ impl Pipe {
                 waiting -= moved;
                 counter.fetch_add(moved as u64, Ordering::Relaxed);
             }
+            self.give_back(pipe);
         }
     }
 }

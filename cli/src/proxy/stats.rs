@@ -21,6 +21,7 @@ pub(super) struct Stats {
     refused: AtomicU64,
     failed: AtomicU64,
     replayed: AtomicU64,
+    vanished: AtomicU64,
     /// From clients to servers, and back.
     pub(super) sent: AtomicU64,
     pub(super) received: AtomicU64,
@@ -73,6 +74,12 @@ impl Stats {
         self.count(pe, |element| element.failures += 1);
     }
 
+    /// The host of an element does not acknowledge any more.
+    pub(super) fn vanished(&self, pe: PeId) {
+        self.vanished.fetch_add(1, Ordering::Relaxed);
+        self.count(pe, |element| element.failures += 1);
+    }
+
     fn count(&self, pe: PeId, count: impl FnOnce(&mut Element)) {
         let mut elements = self.elements.lock().unwrap_or_else(PoisonError::into_inner);
         if elements.len() < ELEMENTS_MAX || elements.contains_key(&pe) {
@@ -85,7 +92,8 @@ impl Stats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let elements = self.elements.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (accepted, open, refused) = (of(&self.accepted), of(&self.open), of(&self.refused));
-        let (failed, replayed) = (of(&self.failed), of(&self.replayed));
+        let (failed, replayed, vanished) =
+            (of(&self.failed), of(&self.replayed), of(&self.vanished));
         let (sent, received) = (of(&self.sent), of(&self.received));
         if as_json {
             let elements: BTreeMap<String, _> = elements
@@ -98,13 +106,13 @@ impl Stats {
                 .collect();
             return outlet::json(&json!({
                 "accepted": accepted, "open": open, "not_served": refused,
-                "failed_connects": failed, "replayed": replayed,
+                "failed_connects": failed, "replayed": replayed, "vanished": vanished,
                 "bytes_sent": sent, "bytes_received": received, "elements": elements,
             }));
         }
         let mut text = format!(
             "{accepted} clients, {open} open, {refused} not served, {failed} failed connects, \
-             {replayed} replayed, {sent} bytes sent, {received} received"
+             {replayed} replayed, {vanished} vanished, {sent} bytes sent, {received} received"
         );
         for (pe, one) in elements {
             text +=
