@@ -261,10 +261,10 @@ impl Prepared {
                 undrained: Arc::clone(&undrained),
                 epoch,
                 ready,
-                ended: EndNotice { shard: number, to: ended.clone() },
             };
-            let thread = rt::spawn(running.bound.host, plan)
-                .map_err(|message| StartError::Shard { shard: number, message })?;
+            let thread =
+                rt::spawn(running.bound.host, plan, EndNotice { shard: number, to: ended.clone() })
+                    .map_err(|message| StartError::Shard { shard: number, message })?;
             running.shards.push(Some(thread));
             readiness.push(is_ready);
         }

@@ -157,8 +157,7 @@ impl Shard {
         Some(id)
     }
 
-    /// One turn. `true`: there is more to do without any completion; call
-    /// again soon, when others had theirs.
+    /// One turn: [`Shard::begin`], each completion, [`Shard::finish`].
     #[expect(single_use_lifetimes, reason = "`impl Trait<'_>` is not stable")]
     pub(crate) fn turn<'a>(
         &mut self,
@@ -166,21 +165,37 @@ impl Shard {
         completions: impl IntoIterator<Item = Completion<'a>>,
         submissions: &mut Vec<Submission>,
     ) -> bool {
+        self.begin(now);
+        for completion in completions {
+            self.complete(now, completion);
+        }
+        self.finish(now, submissions)
+    }
+
+    /// A turn begins.
+    pub(crate) fn begin(&mut self, now: Timestamp) {
         if let Some(config) = self.joining.take() {
             self.protocol.join(now, config);
         }
         self.feed_ready(now);
         self.feed_group(now);
-        for completion in completions {
-            match completion {
-                Completion::Received(id, bytes) => self.received(now, id, bytes),
-                Completion::Message(id, message) => self.received_whole(now, id, message),
-                Completion::Sent(id, buffer) => self.sent(now, id, buffer),
-                Completion::Ended(id) => self.end(now, id, CloseReason::Ended),
-                Completion::Failed(id) => self.failed(now, id),
-                Completion::Mesh(from, batch) => self.protocol.receive_mesh(now, from, batch),
-            }
+    }
+
+    /// Within a turn: something is complete.
+    pub(crate) fn complete(&mut self, now: Timestamp, completion: Completion<'_>) {
+        match completion {
+            Completion::Received(id, bytes) => self.received(now, id, bytes),
+            Completion::Message(id, message) => self.received_whole(now, id, message),
+            Completion::Sent(id, buffer) => self.sent(now, id, buffer),
+            Completion::Ended(id) => self.end(now, id, CloseReason::Ended),
+            Completion::Failed(id) => self.failed(now, id),
+            Completion::Mesh(from, batch) => self.protocol.receive_mesh(now, from, batch),
         }
+    }
+
+    /// A turn ends; these are its submissions. `true`: there is more to do
+    /// without any completion; begin another soon, when others had theirs.
+    pub(crate) fn finish(&mut self, now: Timestamp, submissions: &mut Vec<Submission>) -> bool {
         let mut more = self.expire(now);
         if self.protocol.next_timeout().is_some_and(|deadline| deadline <= now) {
             more |= self.protocol.handle_timeout(now, TIMEOUTS_A_TURN);

@@ -11,11 +11,9 @@ use std::sync::{Mutex, PoisonError, mpsc};
 
 use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
-use glommio::io::BufferedFile;
 use rserpool_engine::ShardId;
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use super::descriptor;
 use crate::group::Event;
 use crate::shard::Shard;
 use crate::stats::ShardStats;
@@ -123,8 +121,8 @@ impl Inbox {
         core::mem::take(&mut *self.control.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Wakes the shard if it waits in [`Inbox::wait`].
-    pub(super) fn wake(&self) {
+    /// Wakes the shard if it waits for its event.
+    fn wake(&self) {
         fence(Ordering::SeqCst);
         if self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::AcqRel) {
             let one = 1_u64;
@@ -137,17 +135,7 @@ impl Inbox {
         }
     }
 
-    /// The event to wait for, for the executor of the receiving shard.
-    pub(super) fn event(&self) -> io::Result<BufferedFile> {
-        Ok(descriptor::file(self.event.try_clone()?))
-    }
-
-    /// Waits until there is something. Spurious returns are possible.
-    pub(super) async fn wait(&self, event: &BufferedFile) -> glommio::Result<(), ()> {
-        if self.fall_asleep() { event.read_at(0, size_of::<u64>()).await.map(drop) } else { Ok(()) }
-    }
-
-    /// The event to wait for, for a thread without an executor.
+    /// The event to wait for.
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
     }
@@ -167,8 +155,14 @@ impl Inbox {
         self.sleeping.store(false, Ordering::Relaxed);
     }
 
-    /// Takes what was written to the event.
+    /// Takes what was written to the event, if that was not done already: a
+    /// shard's ring writes it too, and an executor reads it.
     pub(super) fn hush(&self) {
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut events = [PollFd::new(&self.event, PollFlags::IN)];
+        if !poll(&mut events, Some(&zero)).is_ok_and(|ready| ready > 0) {
+            return;
+        }
         let mut count = [0; size_of::<u64>()];
         if let Err(error) = rustix::io::read(&self.event, &mut count) {
             log::error!("cannot read the event of a shard: {error}");

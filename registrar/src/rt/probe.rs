@@ -2,9 +2,14 @@
 //! refused and then cannot be started in the process again, so this comes
 //! first.
 
+use std::io;
+use std::os::fd::AsFd;
+
 use io_uring::{IoUring, Probe, opcode};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{Resource, getrlimit};
 
+use super::ring::Ring;
 use crate::StartError;
 
 /// The locked memory below which glommio refuses to start, in bytes.
@@ -37,7 +42,8 @@ const OPERATIONS: [u8; 23] = [
     opcode::Recv::CODE,
 ];
 
-/// Says what is missing for glommio on this host.
+/// Says what is missing on this host for glommio, or for the rings of the
+/// shards.
 pub(crate) fn probe() -> Result<(), StartError> {
     let limit = getrlimit(Resource::Memlock).current.unwrap_or(u64::MAX);
     enough_memory_lock(limit)?;
@@ -46,7 +52,11 @@ pub(crate) fn probe() -> Result<(), StartError> {
     ring.submitter().register_probe(&mut probe).map_err(StartError::IoUring)?;
     let missing: Vec<u8> =
         OPERATIONS.into_iter().filter(|&code| !probe.is_supported(code)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(StartError::IoUringTooOld(missing)) }
+    if !missing.is_empty() {
+        return Err(StartError::IoUringTooOld(missing));
+    }
+    let event = eventfd(0, EventfdFlags::CLOEXEC).map_err(io::Error::from);
+    event.and_then(|event| Ring::new(event.as_fd())).map(drop).map_err(StartError::IoUring)
 }
 
 const fn enough_memory_lock(limit: u64) -> Result<(), StartError> {

@@ -1,28 +1,20 @@
-use core::cell::{Cell, RefCell};
-use core::future::{Future, poll_fn};
-use core::task::{Poll, Waker};
+use core::future::Future;
 use core::time::Duration;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::rc::Rc;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use glommio::io::BufferedFile;
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, timer};
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use rserpool_engine::ShardId;
-use rserpool_proto::registrar;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::accept;
-use super::bell::Bell;
 use super::descriptor;
-use super::host::Host;
+use super::executor::sleep;
 use super::mesh::{Control, Inbox};
-use super::pace::{Pace, Place, Waiter};
+use super::sockets::Sockets;
+use super::uring::RingSockets;
 use super::watchdog::{Heart, Watchdog};
-use crate::connections::Connections;
-use crate::shard::{Config, Shard};
 
 /// No test waits longer than this for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -100,134 +92,41 @@ fn an_executor_that_parks_with_work_to_do_is_woken() {
     drop(watchdog);
 }
 
-/// Something that has work all the time.
-#[derive(Default)]
-struct Busy {
-    place: Cell<Place>,
-    waker: RefCell<Option<Waker>>,
-    turns: Cell<u64>,
-}
-
-impl Waiter for Busy {
-    fn place(&self) -> &Cell<Place> {
-        &self.place
+/// Waits for an inbox as a host does. May end for nothing.
+fn wait(inbox: &Inbox) {
+    if inbox.fall_asleep() {
+        let patience = Timespec { tv_sec: 60, tv_nsec: 0 };
+        let event = inbox.descriptor();
+        let events = poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&patience)).unwrap();
+        assert_eq!(events, 1, "nobody wakes it");
+        inbox.hush();
     }
-
-    fn wake(&self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-}
-
-/// Fails without the slices: a timer of 1 ms then takes 100 ms.
-#[test]
-fn a_busy_shard_looks_at_its_timers_and_serves_all_alike() {
-    let (late, turns) = run(builder(), || async {
-        let pace: Rc<Pace<Busy>> = Rc::new(Pace::new());
-        let over = Rc::new(Cell::new(false));
-        let paced = Rc::clone(&pace);
-        let opening = glommio::spawn_local(async move { paced.run().await });
-        let mut tasks = Vec::new();
-        let busy: Vec<Rc<Busy>> = (0..20).map(|_| Rc::default()).collect();
-        for one in &busy {
-            let (pace, one, over) = (Rc::clone(&pace), Rc::clone(one), Rc::clone(&over));
-            let work = poll_fn(move |cx| {
-                pace.begin();
-                while pace.admits(&one) {
-                    if over.get() {
-                        return Poll::Ready(());
-                    }
-                    spin(Duration::from_micros(30));
-                    one.turns.set(one.turns.get() + 1);
-                    pace.done();
-                    // What it does besides counts too.
-                    spin(Duration::from_micros(20));
-                    if one.turns.get() % 2 == 0 {
-                        // Its turn again behind all others.
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                }
-                one.waker.replace(Some(cx.waker().clone()));
-                Poll::Pending
-            });
-            tasks.push(glommio::spawn_local(work).detach());
-        }
-        let mut late = Vec::new();
-        for _ in 0..50 {
-            let asked = Instant::now();
-            timer::sleep(Duration::from_millis(1)).await;
-            late.push(asked.elapsed());
-        }
-        over.set(true);
-        for task in tasks {
-            task.await;
-        }
-        opening.cancel().await;
-        (late, busy.iter().map(|one| one.turns.get()).collect::<Vec<_>>())
-    });
-    let mut late = late;
-    late.sort_unstable();
-    assert!(late[25] < Duration::from_millis(20), "half of the timers took {:?}", late[25]);
-    let (least, most) = (turns.iter().min().unwrap(), turns.iter().max().unwrap());
-    assert!(least * 2 >= *most, "turns of each: {turns:?}");
 }
 
 /// The next batch of another shard.
-async fn next(inbox: &Inbox, from: ShardId, event: &BufferedFile) -> Vec<u8> {
+fn next(inbox: &Inbox, from: ShardId) -> Vec<u8> {
     loop {
         if let Some(batch) = inbox.receive(from) {
             return batch;
         }
-        inbox.wait(event).await.unwrap();
+        wait(inbox);
     }
-}
-
-#[test]
-fn a_slice_is_of_all_tasks_between_two_looks_at_the_rings() {
-    run(builder(), || async {
-        let pace: Pace<Busy> = Pace::new();
-        let one = Rc::new(Busy::default());
-        timer::sleep(Duration::from_millis(1)).await;
-        pace.begin();
-        spin(Duration::from_millis(1));
-        // Another task of the same pass begins, in what is left of the slice.
-        pace.begin();
-        assert!(!pace.admits(&one));
-        assert_eq!(one.place.get(), Place::Queued);
-        pace.breathe().await;
-        // Its turn in the queue comes with the next slice.
-        assert!(!pace.admits(&one));
-        let opening = async { pace.run().await };
-        let mut opening = Box::pin(opening);
-        poll_fn(|cx| {
-            assert!(opening.as_mut().poll(cx).is_pending());
-            if one.place.get() == Place::Queued { Poll::Pending } else { Poll::Ready(()) }
-        })
-        .await;
-        assert!(pace.admits(&one));
-    });
 }
 
 /// Hangs with a receiver that does not look again before it sleeps.
 #[test]
 fn what_comes_just_before_the_sleep_is_not_missed() {
-    run(builder(), || async {
-        let inbox = Inbox::new(1).unwrap();
-        let event = inbox.event().unwrap();
-        for round in 0..100 {
-            assert_eq!(inbox.receive(ShardId(0)), None);
-            // Nobody sleeps yet, so this wakes nobody.
-            inbox.send(ShardId(0), vec![round]);
-            inbox.wait(&event).await.unwrap();
-            assert_eq!(inbox.receive(ShardId(0)), Some(vec![round]));
-            inbox.tell(Control::Stop);
-            inbox.wait(&event).await.unwrap();
-            assert_eq!(inbox.told().len(), 1);
-        }
-        event.close().await.unwrap();
-    });
+    let inbox = Inbox::new(1).unwrap();
+    for round in 0..100 {
+        assert_eq!(inbox.receive(ShardId(0)), None);
+        // Nobody sleeps yet, so this wakes nobody.
+        inbox.send(ShardId(0), vec![round]);
+        wait(&inbox);
+        assert_eq!(inbox.receive(ShardId(0)), Some(vec![round]));
+        inbox.tell(Control::Stop);
+        wait(&inbox);
+        assert_eq!(inbox.told().len(), 1);
+    }
 }
 
 /// Hangs with a sender that does not wake.
@@ -236,10 +135,9 @@ fn batches_cross_between_sleeping_shards() {
     let (zero, one) = (ShardId(0), ShardId(1));
     let inboxes: Vec<Arc<Inbox>> = (0..2).map(|_| Arc::new(Inbox::new(2).unwrap())).collect();
     let (mine, other) = (Arc::clone(&inboxes[1]), Arc::clone(&inboxes[0]));
-    let echo = move || async move {
-        let event = mine.event().unwrap();
+    let echoing = std::thread::spawn(move || {
         for round in 0..u64::MAX {
-            let batch = next(&mine, zero, &event).await;
+            let batch = next(&mine, zero);
             if batch.is_empty() {
                 break;
             }
@@ -247,28 +145,21 @@ fn batches_cross_between_sleeping_shards() {
             spin(Duration::from_nanos(round % 64 * 100));
             other.send(one, batch);
         }
-        event.close().await.unwrap();
-    };
-    let echoing = std::thread::spawn(move || run(builder(), echo));
-    let rounds = run(builder(), move || async move {
-        let event = inboxes[0].event().unwrap();
-        let began = Instant::now();
-        let mut round = 0_u32;
-        while began.elapsed() < Duration::from_secs(2) {
-            let mut batch = inboxes[1].empty(zero);
-            batch.extend(round.to_be_bytes());
-            inboxes[1].send(zero, batch);
-            let batch = next(&inboxes[0], one, &event).await;
-            assert_eq!(batch, round.to_be_bytes());
-            inboxes[0].recycle(one, batch);
-            round += 1;
-        }
-        inboxes[1].send(zero, Vec::new());
-        event.close().await.unwrap();
-        round
     });
+    let began = Instant::now();
+    let mut round = 0_u32;
+    while began.elapsed() < Duration::from_secs(2) {
+        let mut batch = inboxes[1].empty(zero);
+        batch.extend(round.to_be_bytes());
+        inboxes[1].send(zero, batch);
+        let batch = next(&inboxes[0], one);
+        assert_eq!(batch, round.to_be_bytes());
+        inboxes[0].recycle(one, batch);
+        round += 1;
+    }
+    inboxes[1].send(zero, Vec::new());
     echoing.join().unwrap();
-    assert!(rounds > 10, "{rounds}");
+    assert!(round > 10, "{round}");
 }
 
 #[test]
@@ -288,98 +179,48 @@ fn a_full_inbox_has_no_room_until_it_is_emptied() {
     assert_eq!(inbox.empty(ShardId(1)).capacity(), 0);
 }
 
-/// Fails with a waker kept for each poll: glommio 0.9 counts them in 16 bits.
+/// Hangs if the ring writes no event, if what happened just before the sleep
+/// is not looked for once more, or if the ring has an event of its own.
 #[test]
-fn a_bell_that_is_asked_again_and_again_holds_one_waker() {
+fn a_shard_that_sleeps_in_glommio_is_woken_by_its_ring() {
     run(builder(), || async {
-        let bell = Rc::new(Bell::default());
-        let mut polls = 0;
-        poll_fn(|cx| {
-            for _ in 0..1000 {
-                assert!(bell.poll_rung(cx).is_pending());
+        let inbox = Arc::new(Inbox::new(1).unwrap());
+        let event = inbox.descriptor().try_clone_to_owned().unwrap();
+        let mut sockets = RingSockets::new(Vec::new(), event.as_fd()).unwrap();
+        let event = descriptor::file(event);
+        sockets.watch_inbox(inbox.descriptor()).unwrap();
+        let (asked, is_asked) = mpsc::channel();
+        let sender = Arc::clone(&inbox);
+        let sending = std::thread::spawn(move || {
+            for round in is_asked {
+                // At all moments of the other's way to sleep.
+                spin(Duration::from_nanos(u64::from(round) * 500));
+                sender.send(ShardId(0), vec![round]);
             }
-            polls += 1;
-            if polls == 100 {
-                return Poll::Ready(());
+        });
+        for round in 0..200 {
+            asked.send(round).unwrap();
+            while inbox.receive(ShardId(0)) != Some(vec![round]) {
+                if inbox.fall_asleep() {
+                    sleep(&mut sockets, &event, None).await.unwrap();
+                    inbox.awake();
+                }
+                while sockets.next().is_some() {
+                    inbox.hush();
+                }
             }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
-        let ringing = Rc::clone(&bell);
-        glommio::spawn_local(async move { ringing.ring() }).detach();
-        bell.rung().await;
-        // A ring that nobody waited for is kept, once.
-        bell.ring();
-        bell.ring();
-        bell.rung().await;
-        assert!(poll_fn(|cx| Poll::Ready(bell.poll_rung(cx).is_pending())).await);
-    });
-}
-
-fn host() -> Rc<Host> {
-    let config = Config {
-        protocol: registrar::Config::default(),
-        message_timeout: PATIENCE,
-        unfed_bytes_max: 1 << 20,
-        connections: Arc::new(Connections::new(10)),
-        calls: false,
-        group: None,
-        serving: Arc::new(AtomicBool::new(true)),
-    };
-    let inboxes = vec![Arc::new(Inbox::new(1).unwrap())];
-    Rc::new(Host::new(ShardId(0), Shard::new(config), inboxes, Vec::new(), Instant::now()))
-}
-
-/// Fails without the guard: a panic in any task ends a glommio executor.
-#[test]
-fn a_panic_ends_its_connection_only() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    let (closed, is_closed) = mpsc::channel();
-    let (healed, is_healed) = mpsc::channel();
-    let client = std::thread::spawn(move || {
-        let request = [5, 0, 0, 12, 0, 9, 0, 8, b'n', b'o', b'n', b'e'];
-        let mut doomed = TcpStream::connect(address).unwrap();
-        doomed.write_all(&request).unwrap();
-        let mut answer = Vec::new();
-        // Closed with the request unread: a reset is as good as an end.
-        drop(doomed.read_to_end(&mut answer));
-        assert!(answer.is_empty(), "{answer:?}");
-        closed.send(()).unwrap();
-        is_healed.recv().unwrap();
-        let mut next = TcpStream::connect(address).unwrap();
-        next.set_read_timeout(Some(PATIENCE)).unwrap();
-        next.write_all(&request).unwrap();
-        let mut header = [0; 4];
-        next.read_exact(&mut header).unwrap();
-        assert_eq!(header[0], 6);
-    });
-    #[expect(clippy::await_holding_refcell_ref, reason = "that makes the connection panic")]
-    let panics = run(builder(), move || async move {
-        let host = host();
-        let listener = descriptor::tcp_listener(listener);
-        let accepting = glommio::spawn_local(accept::accept(Rc::clone(&host), listener));
-        // A slice that took long is followed by another only while this runs.
-        let paced = Rc::clone(&host);
-        let pace = glommio::spawn_local(async move { paced.pace.run().await });
-        // While this is borrowed, a connection that reads panics.
-        let scratch = host.scratch.borrow_mut();
-        while is_closed.try_recv().is_err() {
-            timer::sleep(Duration::from_millis(1)).await;
         }
-        drop(scratch);
-        healed.send(()).unwrap();
-        while !client.is_finished() {
-            timer::sleep(Duration::from_millis(1)).await;
+        drop(asked);
+        sending.join().unwrap();
+        // A sleep ends by itself when something is due.
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(5) {
+            sleep(&mut sockets, &event, Some(Duration::from_millis(5))).await.unwrap();
+            while sockets.next().is_some() {
+                inbox.hush();
+            }
         }
-        client.join().unwrap();
-        while host.serving() > 0 {
-            timer::sleep(Duration::from_millis(1)).await;
-        }
-        pace.cancel().await;
-        accepting.cancel().await;
-        host.stats().traffic.panics
+        sockets.end().unwrap();
+        event.close().await.unwrap();
     });
-    assert_eq!(panics, 1);
 }

@@ -26,6 +26,7 @@ const UNANSWERED_MAX: u32 = 8_000;
 pub(crate) struct Heart {
     state: Mutex<State>,
     beats: AtomicU64,
+    cycles: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +52,11 @@ impl Heart {
             Poll::Pending
         })
         .await;
+    }
+
+    /// The shard begins a cycle, and need not be woken.
+    pub(super) fn count(&self) {
+        self.cycles.fetch_add(1, Ordering::Relaxed);
     }
 
     /// No wake from outside reaches the executor after this.
@@ -109,20 +115,29 @@ impl Drop for Watchdog {
 }
 
 fn watch(hearts: &[Arc<Heart>], over: &AtomicBool) {
-    let mut last = vec![(0_u64, 0_u32); hearts.len()];
+    let mut last = vec![Seen::default(); hearts.len()];
     while !over.load(Ordering::Relaxed) {
         thread::park_timeout(PERIOD);
-        for (shard, (heart, (beats, silent))) in hearts.iter().zip(&mut last).enumerate() {
-            heart.wake();
-            let now = heart.beats.load(Ordering::Relaxed);
-            if now != *beats || heart.is_stopped() {
-                (*beats, *silent) = (now, 0);
-                continue;
+        for (shard, (heart, seen)) in hearts.iter().zip(&mut last).enumerate() {
+            let cycles = heart.cycles.load(Ordering::Relaxed);
+            let beats = heart.beats.load(Ordering::Relaxed);
+            let silent = cycles == seen.cycles && beats == seen.beats && !heart.is_stopped();
+            if cycles == seen.cycles {
+                heart.wake();
             }
-            *silent += 1;
-            if *silent == SILENCE {
+            *seen = Seen { cycles, beats, silent: if silent { seen.silent + 1 } else { 0 } };
+            if seen.silent == SILENCE {
                 log::warn!("shard {shard} has not run for {} s", (PERIOD * SILENCE).as_secs());
             }
         }
     }
+}
+
+/// What was seen of a shard in the last period.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    cycles: u64,
+    beats: u64,
+    /// Periods in which nothing was.
+    silent: u32,
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
-use super::super::connection::{LINGER, LINGER_BYTES, LINGER_STOP};
+use super::super::sockets::{Event, LINGER, LINGER_BYTES, LINGER_STOP};
 use super::poller::{Interest, Poller};
 use crate::turn::{CloseReason, LinkId};
 
@@ -21,15 +21,6 @@ pub(super) enum Read {
     Broken(LinkId),
     /// Nothing for the shard.
     Nothing,
-}
-
-/// What the shard is to hear of a connection that was written to.
-#[derive(Debug)]
-pub(super) enum Moved {
-    /// All of it is written; here is the buffer.
-    Written(LinkId, Vec<u8>),
-    /// It broke, and is closed.
-    Broken(LinkId),
 }
 
 #[derive(Debug)]
@@ -216,7 +207,7 @@ impl Connections {
         poller: &Poller,
         link: LinkId,
         bytes: Vec<u8>,
-        moved: &mut Vec<Moved>,
+        moved: &mut VecDeque<Event>,
     ) {
         let Some(slot) = self.slot_of(link) else { return };
         if let Some((_, connection)) = self.connection(slot) {
@@ -226,7 +217,7 @@ impl Connections {
     }
 
     /// Goes on writing to a connection that takes more.
-    pub(super) fn write_rest(&mut self, poller: &Poller, named: u64, moved: &mut Vec<Moved>) {
+    pub(super) fn write_rest(&mut self, poller: &Poller, named: u64, moved: &mut VecDeque<Event>) {
         if let Some((slot, connection)) = self.named(named)
             && connection.linger.is_none()
         {
@@ -234,15 +225,15 @@ impl Connections {
         }
     }
 
-    fn write(&mut self, poller: &Poller, slot: usize, moved: &mut Vec<Moved>) {
+    fn write(&mut self, poller: &Poller, slot: usize, moved: &mut VecDeque<Event>) {
         let Some((_, connection)) = self.connection(slot) else { return };
         let link = connection.link;
         match connection.write() {
-            Ok(Some(buffer)) => moved.push(Moved::Written(link, buffer)),
+            Ok(Some(buffer)) => moved.push_back(Event::Sent(link, buffer)),
             Ok(None) => {}
             Err(_) => {
                 self.drop_slot(slot);
-                moved.push(Moved::Broken(link));
+                moved.push_back(Event::Failed(link));
                 return;
             }
         }
@@ -279,7 +270,7 @@ impl Connections {
     }
 
     /// Forgets a connection at once.
-    pub(super) fn remove(&mut self, _poller: &Poller, link: LinkId) {
+    pub(super) fn remove(&mut self, link: LinkId) {
         if let Some(slot) = self.slot_of(link) {
             self.drop_slot(slot);
         }

@@ -1,14 +1,13 @@
-//! The links of SCTP associations of a shard on epoll.
+//! The links of SCTP associations of a shard.
 
 use std::io;
 use std::time::Instant;
 
-use rserpool_engine::Timestamp;
 use rserpool_sctp::Progress;
 
 use super::Reactor;
-use super::poller::Poller;
 use crate::carrier::Carrier;
+use crate::rt::sockets::Sockets;
 use crate::sctp::Endpoint;
 use crate::turn::Submission;
 
@@ -24,14 +23,18 @@ pub(super) struct Carriers(Vec<Entry>);
 
 impl Carriers {
     /// Opens the endpoints and watches them.
-    pub(super) fn open(endpoints: Vec<Endpoint>, poller: &Poller) -> io::Result<Self> {
+    pub(super) fn open(endpoints: Vec<Endpoint>, sockets: &mut impl Sockets) -> io::Result<Self> {
         let mut entries = Vec::new();
         for endpoint in endpoints {
             let carrier = Carrier::new(endpoint.open(Instant::now())?);
-            poller.add_carrier(carrier.fd(), entries.len())?;
+            sockets.watch_carrier(carrier.fd(), entries.len())?;
             entries.push(Entry { carrier, due: true });
         }
         Ok(Self(entries))
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// There are packets for this one.
@@ -78,7 +81,7 @@ impl Carriers {
     }
 }
 
-impl Reactor {
+impl<S: Sockets> Reactor<S> {
     /// Lets each link that has something to do read, gives the shard what it
     /// tells, and sends the answers.
     pub(super) fn work_carriers(&mut self) {
@@ -119,11 +122,6 @@ impl Reactor {
             let turned = entry.carrier.turn(now, at, &mut reactor.shard, &mut submissions);
             reactor.more = turned.more;
         });
-        self.carry_out(submissions);
-    }
-
-    /// The moment a time of the shard is.
-    pub(super) fn instant(&self, now: Timestamp) -> Instant {
-        self.epoch + core::time::Duration::from_micros(now.as_micros().min(u64::MAX / 4))
+        self.carry_out(now, submissions);
     }
 }

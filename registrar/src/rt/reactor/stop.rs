@@ -1,13 +1,16 @@
 //! The end of a shard: it accepts no more, answers what came, waits for the
 //! others that may need its answers, and closes all connections.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::super::connection::LINGER_STOP;
-use super::super::executor::DRAIN;
 use super::Reactor;
+use crate::rt::sockets::Sockets;
 use crate::shard::Shard;
+
+/// How long the connections have to take their last answers at a stop.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// How far the stop is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,25 +36,26 @@ impl Stop {
     }
 }
 
-impl Reactor {
+impl<S: Sockets> Reactor<S> {
     pub(super) fn begin_stop(&mut self) {
         if self.stop.is_begun() {
             return;
         }
         let now = Instant::now();
         self.stop = Stop::Draining(now + DRAIN);
-        // Closes them: nobody is accepted any more.
-        self.listeners.clear();
-        self.connections.hurry(now, LINGER_STOP);
+        self.sockets.stop(now);
         let at = self.now();
         let _logged = self.guarded(|reactor| Shard::drain(&mut reactor.shard, at));
         let _logged = self.turn(None);
     }
 
     /// Takes the next step of a stop when its time has come.
-    pub(super) fn stop_on(&mut self, undrained: &AtomicU32) {
+    pub(super) fn stop_on(&mut self) {
+        if !self.stop.is_begun() {
+            return;
+        }
         let now = Instant::now();
-        let open = self.connections.len() + self.carriers.associations();
+        let open = self.sockets.len() + self.carriers.associations();
         let empty = open == 0;
         match self.stop {
             Stop::Draining(deadline) if empty || now >= deadline => {
@@ -63,11 +67,11 @@ impl Reactor {
                     self.work_carriers();
                 }
                 // Others may still need this shard's answers.
-                undrained.fetch_sub(1, Ordering::AcqRel);
+                self.undrained.fetch_sub(1, Ordering::AcqRel);
                 self.stop = Stop::Waiting(deadline);
             }
             Stop::Waiting(deadline) => {
-                let others = undrained.load(Ordering::Acquire) > 0 && now < deadline;
+                let others = self.undrained.load(Ordering::Acquire) > 0 && now < deadline;
                 if !others && (empty || now >= deadline + DRAIN) {
                     if !empty {
                         log::error!("shard {}: bug: {open} connections stay open", self.number.0);

@@ -1,0 +1,196 @@
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::*;
+
+fn ring() -> (Ring, OwnedFd) {
+    let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
+    (Ring::new(event.as_fd()).unwrap(), event)
+}
+
+/// The next event, waited for.
+fn next(ring: &mut Ring) -> Event {
+    let began = std::time::Instant::now();
+    loop {
+        ring.submit().unwrap();
+        if let Some(event) = ring.next() {
+            return event;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing happens");
+        std::thread::yield_now();
+    }
+}
+
+fn pair(ring: &mut Ring) -> (OwnedFd, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    ring.accept(&listener, 7);
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let Event::Accepted { token: 7, socket: Ok(socket), more: true } = next(ring) else {
+        panic!("it accepts")
+    };
+    rustix::net::shutdown(&listener, rustix::net::Shutdown::Both).unwrap();
+    let Event::Accepted { token: 7, socket: Err(_), more: false } = next(ring) else {
+        panic!("it accepts no more")
+    };
+    (socket, peer)
+}
+
+#[test]
+fn what_a_peer_sends_arrives_until_it_ends() {
+    let (mut ring, _event) = ring();
+    let (socket, mut peer) = pair(&mut ring);
+    ring.receive(&socket, 3);
+    let mut expected = Vec::new();
+    let mut arrived = Vec::new();
+    // More than all buffers hold, so each is used again.
+    for round in 0..200_u32 {
+        let bytes: Vec<u8> =
+            (0..65_536).map(|at: u32| (at.wrapping_mul(7) ^ round) as u8).collect();
+        peer.write_all(&bytes).unwrap();
+        expected.extend(bytes);
+        while arrived.len() < expected.len() {
+            match next(&mut ring) {
+                Event::Received { token: 3, buffer: Ok(Some(received)), more } => {
+                    arrived.extend_from_slice(ring.bytes(&received));
+                    ring.give_back(received);
+                    if !more {
+                        ring.receive(&socket, 3);
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(arrived == expected, "the same bytes in the same order");
+    drop(peer);
+    let end = next(&mut ring);
+    assert!(matches!(end, Event::Received { token: 3, buffer: Ok(None), more: false }), "{end:?}");
+}
+
+#[test]
+fn what_is_sent_comes_whole_however_slowly_the_peer_reads() {
+    let (mut ring, _event) = ring();
+    let (socket, mut peer) = pair(&mut ring);
+    let bytes: Vec<u8> = (0..8_000_000_u32).map(|at| (at % 251) as u8).collect();
+    ring.send(&socket, 5, bytes.clone());
+    let reading = std::thread::spawn(move || {
+        let mut read = vec![0; 8_000_000];
+        peer.read_exact(&mut read).unwrap();
+        read
+    });
+    let Event::Sent { token: 5, buffer, result } = next(&mut ring) else { panic!("it is sent") };
+    result.unwrap();
+    assert!(buffer == bytes && reading.join().unwrap() == bytes);
+}
+
+#[test]
+fn a_receive_can_be_stopped_and_a_time_out_elapses() {
+    let (mut ring, _event) = ring();
+    let (socket, _peer) = pair(&mut ring);
+    ring.receive(&socket, 3);
+    ring.submit().unwrap();
+    ring.stop_receiving(3);
+    let Event::Received { token: 3, buffer: Err(error), more: false } = next(&mut ring) else {
+        panic!("it is stopped")
+    };
+    assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+    ring.elapse(Duration::from_millis(1));
+    let elapsed = next(&mut ring);
+    assert!(matches!(elapsed, Event::Elapsed), "{elapsed:?}");
+}
+
+#[test]
+fn without_a_free_buffer_a_receive_ends_and_loses_nothing() {
+    let (mut ring, _event) = ring();
+    let (socket, mut peer) = pair(&mut ring);
+    ring.receive(&socket, 3);
+    let mut held = Vec::new();
+    let refused = loop {
+        peer.write_all(&[9; 4096]).unwrap();
+        match next(&mut ring) {
+            Event::Received { buffer: Ok(Some(received)), .. } => held.push(received),
+            Event::Received { buffer: Err(error), more: false, .. } => break error,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(refused.raw_os_error(), Some(libc::ENOBUFS));
+    let taken: usize = held.iter().map(|received| ring.bytes(received).len()).sum();
+    let written = held.len() * 4096;
+    held.drain(..).for_each(|received| ring.give_back(received));
+    ring.receive(&socket, 3);
+    let Event::Received { buffer: Ok(Some(received)), .. } = next(&mut ring) else {
+        panic!("it goes on")
+    };
+    assert!(ring.bytes(&received).iter().all(|&byte| byte == 9));
+    assert!(taken <= written + 4096);
+    ring.give_back(received);
+}
+
+/// Sleeping without a look after `fall_asleep` would hang in the host.
+#[test]
+fn only_a_ring_that_fell_asleep_writes_its_event() {
+    let (mut ring, event) = ring();
+    let (socket, mut peer) = pair(&mut ring);
+    let mut count = [0; 8];
+    let _emptied = rustix::io::read(&event, &mut count);
+    ring.awake();
+    ring.receive(&socket, 3);
+    ring.submit().unwrap();
+    peer.write_all(b"a").unwrap();
+    let Event::Received { buffer: Ok(Some(received)), .. } = next(&mut ring) else { panic!("a") };
+    ring.give_back(received);
+    assert_eq!(rustix::io::read(&event, &mut count), Err(rustix::io::Errno::AGAIN));
+    ring.fall_asleep();
+    ring.submit().unwrap();
+    assert!(ring.next().is_none());
+    peer.write_all(b"b").unwrap();
+    let began = std::time::Instant::now();
+    while rustix::io::read(&event, &mut count).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no event");
+        std::thread::yield_now();
+    }
+}
+
+/// Found by AddressSanitizer if the memory were freed.
+#[test]
+fn a_ring_that_is_dropped_at_work_frees_nothing_the_kernel_may_use() {
+    let (mut ring, _event) = ring();
+    let (socket, mut peer) = pair(&mut ring);
+    ring.receive(&socket, 3);
+    ring.send(&socket, 5, vec![1; 16 << 20]);
+    ring.submit().unwrap();
+    drop(ring);
+    peer.write_all(&[2; 4096]).unwrap();
+    drop(socket);
+}
+
+#[test]
+fn a_wait_ends_with_an_event_or_with_its_time() {
+    let (mut ring, _event) = ring();
+    let watched = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+    ring.poll(&watched, 4);
+    let began = std::time::Instant::now();
+    ring.wait(Some(Duration::from_millis(20))).unwrap();
+    assert!(ring.next().is_none() && began.elapsed() >= Duration::from_millis(20));
+    rustix::io::write(&watched, &[1, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    ring.wait(None).unwrap();
+    assert!(matches!(ring.next(), Some(Event::Readable { token: 4 })));
+}
+
+/// Those that are left would keep sockets open after their ring is closed.
+#[test]
+fn all_operations_can_be_ended_at_once() {
+    let (mut ring, event) = ring();
+    let (socket, _peer) = pair(&mut ring);
+    ring.receive(&socket, 3);
+    ring.poll(&event, 4);
+    ring.elapse(Duration::from_secs(60));
+    ring.submit().unwrap();
+    assert!(ring.is_at_work());
+    ring.cancel_all();
+    while ring.is_at_work() {
+        next(&mut ring);
+    }
+}
