@@ -32,6 +32,8 @@ expected_of_rsplib() {
         takeover-with-nobody-to-agree) echo fails ;;
         # It does not ask whether who sends a delete is still the element's home.
         deletes-of-a-former-home) echo obeyed ;;
+        # It asks for a part of a handle table when it has the one before, and audits nobody at its start.
+        requests-of-a-handle-table) echo "one a page" ;;
         malformed) echo "asap-registration-response .* cause=0x0005" ;;
         *) fail "nothing is expected as $1" ;;
     esac
@@ -52,6 +54,8 @@ expected_of_ours() {
         end-of-registration-life) echo removed ;;
         takeover-with-nobody-to-agree) echo completes ;;
         deletes-of-a-former-home) echo ignored ;;
+        # Several at once toward its own kind, and an audit of every peer when it begins to serve.
+        requests-of-a-handle-table) echo "several at once" ;;
         malformed) echo "^$" ;;
         *) fail "nothing is expected as $1" ;;
     esac

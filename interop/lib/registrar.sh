@@ -27,13 +27,15 @@ registrar() {
         rsplib) command=(rspregistrar "-identifier=$(identifier "$host")" -logcolor=off -loglevel=5
             "-asap=$here:3863" "-enrp=$here:9901") ;;
         ours) command=("$INTEROP/../target/release/rserpool-registrar" --id "$(identifier "$host")"
-            --asap "$over://$here:$([ "$over" = sctp-udp ] && echo 9899 || echo 3863)") ;;
+            --asap "$over://$here:$([ "$over" = sctp-udp ] && echo 9899 || echo 3863)")
+            # rsplib's peers know SCTP alone, so that is what a group of the lab speaks.
+            [ "$over" != sctp ] || command+=(--enrp "sctp://$here:9901") ;;
         *) fail "REGISTRAR=$REGISTRAR" ;;
     esac
     for setting; do
         # On a slow machine time-outs are longer, too.
         [[ $setting != @(keepalive|timeout)=* ]] || setting=${setting%=*}=$((${setting#*=} * PATIENCE))
-        # shellcheck disable=SC2207 # two words at most, without spaces
+        # shellcheck disable=SC2207 # words without spaces
         command+=($("$(kind "$host")_setting" "${setting%%=*}" "${setting#*=}" "$here"))
     done
     start "$host" "$host" "${command[@]}"
@@ -69,7 +71,7 @@ ours_setting() {
         log) ;;
         announce) echo "--announce off" ;;
         peer) echo "--peer sctp://$(address "$2"):9901" ;;
-        both_networks) echo "--asap sctp://${3/44/45}:3863" ;;
+        both_networks) echo "--asap sctp://${3/44/45}:3863 --enrp sctp://${3/44/45}:9901" ;;
         *) fail "no setting $1" ;;
     esac
 }

@@ -1,5 +1,5 @@
 # rsplib's hsdump, which poses as a peer, gets the whole handlespace (RFC 5353 sections 3.2, 3.4).
-# long, at most 300 s, rsplib only
+# long, at most 300 s
 # broken by: s/now having 2 pools/now having 3 pools/
 network pr1 pr2 pe1 pe2 pu1
 group pr1 pr2

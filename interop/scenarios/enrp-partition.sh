@@ -1,5 +1,5 @@
 # After a partition heals, every element that lived through it is known to all, with one home (RFC 5353 sections 3.3, 3.5, 3.6).
-# long, at most 300 s, rsplib only
+# long, at most 300 s
 # broken by: s/^plug_cable pr3$/true/
 network pr1 pr2 pr3 pe1 pe2 pe3 pu1
 group pr1 pr2 pr3

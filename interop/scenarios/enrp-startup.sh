@@ -1,5 +1,5 @@
 # A registrar that starts takes peers and handlespace from its mentor, in pages, then serves (RFC 5353 section 3.2).
-# short, at most 240 s, rsplib only
+# short, at most 240 s
 # broken by: s/^registrar pr2$/cut_cable pr2; registrar pr2/
 network pr1 pr2 pr3 pe1 pu1
 registrar pr1
@@ -25,12 +25,14 @@ check_downloaded() {
     done
 }
 check_downloaded pr2
-expect 1 pr2 pr1 enrp-list-request
-expect 1 pr1 pr2 enrp-list-response r_bit=0
-pages=$(count pr1 pr2 enrp-handle-table-response m_bit=1)
+seen 1 pr2 pr1 enrp-list-request
+seen 1 pr1 pr2 enrp-list-response r_bit=0
+pages=$(count pr1 pr2 enrp-handle-table-response m_bit=1 r_bit=0)
 [ "$pages" -ge 1 ] || fail "three hundred elements in one page"
-expect $((pages + 1)) pr2 pr1 enrp-handle-table-request w_bit=0
-expect 1 pr1 pr2 enrp-handle-table-response m_bit=0 r_bit=0
+if [ "$(expected pr2 requests-of-a-handle-table)" = "one a page" ]; then
+    expect $((pages + 1)) pr2 pr1 enrp-handle-table-request w_bit=0
+    expect 1 pr1 pr2 enrp-handle-table-response m_bit=0 r_bit=0
+fi
 wait_until 20 "presence" seen 1 pr1 pr2 enrp-presence
 wait_until 10 "checksum of pr1" checksum_is pr1 "${elements[@]}"
 

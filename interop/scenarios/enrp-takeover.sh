@@ -1,5 +1,5 @@
 # A registrar that falls silent loses its elements to one of the others, which they all agree on (RFC 5353 section 3.5).
-# long, at most 300 s, rsplib only
+# long, at most 300 s
 # broken by: s/^cut_cable pr3$/cut_cable pe3/
 network pr1 pr2 pr3 pe1 pe2 pe3 pu1
 group pr1 pr2 pr3

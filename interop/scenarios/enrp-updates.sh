@@ -1,5 +1,5 @@
 # What changes at one registrar changes at all, in every direction, and their checksums agree (RFC 5353 sections 3.3, 3.6).
-# long, at most 300 s, rsplib only
+# long, at most 300 s
 # broken by: s/^stop 0x0000ec03 KILL$/freeze 0x0000ec03/
 network pr1 pr2 pr3 pe1 pe2 pe3 pu1
 group pr1 pr2 pr3
