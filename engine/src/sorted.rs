@@ -685,15 +685,13 @@ mod tests {
             model.push((key, slot));
         }
         assert!(!Blocks::is_near(&order.order.tree));
-        let mut turn = slots;
-        for _ in 0..60_000 {
+        for turn in slots..slots + 60_000 {
             let slot = chance.index_below(slots);
             // Some blocks fill up and split, others get empty and go.
             let most = if chance.below(4) == 0 { 1 << 32 } else { 1 << 16 };
             let key = chance.below(most);
             order.change(slot, key);
             model[slot as usize] = (key, turn);
-            turn += 1;
         }
         assert_eq!(order.assert_invariants(), slots);
         let mut expected: Vec<(u64, u32, u32)> =
