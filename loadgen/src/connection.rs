@@ -28,6 +28,8 @@ pub(crate) struct Connection {
     pub(crate) failures: usize,
     /// When it was lost last.
     pub(crate) lost_at: Duration,
+    /// Nothing was answered over it since then.
+    pub(crate) recovering: bool,
     carrier: Carrier,
     /// Nothing more can be sent for now.
     blocked: bool,
@@ -81,6 +83,7 @@ impl Connection {
             address,
             failures: 0,
             lost_at: Duration::ZERO,
+            recovering: false,
             carrier: Carrier::None,
             blocked: true,
         }

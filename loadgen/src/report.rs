@@ -216,7 +216,7 @@ pub struct Finding {
 }
 
 /// How a group of registrars stood in for each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailoverReport {
     /// Associations that were lost.
@@ -228,6 +228,9 @@ pub struct FailoverReport {
     /// Resolutions that were not answered over the association they were sent
     /// on, and had to be sent again.
     pub failed_resolutions: u64,
+    /// The longest time from the loss of an association to the first answer
+    /// over the one in its place.
+    pub recovery_seconds_max: f64,
     /// Answers that lacked elements another registrar had acknowledged.
     pub lagging_answers: u64,
     /// Elements with an acknowledged registration when the audit began.

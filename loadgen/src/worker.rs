@@ -128,6 +128,9 @@ pub(crate) struct Failover {
     /// what had been acknowledged elsewhere.
     pub(crate) failed: u64,
     pub(crate) lagging: u64,
+    /// The longest time from the loss of an association to the first answer
+    /// over the one in its place.
+    pub(crate) recovery: Duration,
     /// Acknowledged elements when the audit began.
     pub(crate) acknowledged: u64,
 }

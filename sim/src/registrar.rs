@@ -25,7 +25,7 @@ use crate::trace::trace;
 
 use group::Wire;
 pub(crate) use group::{address, node_at};
-use spoil::Spoiler;
+use spoil::{Spoiler, without_values};
 
 /// Batches under way between two shards; the host leaves more where they are.
 const BATCHES_MAX: usize = 4;

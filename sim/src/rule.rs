@@ -30,7 +30,8 @@ pub enum Rule {
     ProxyDeregistration,
     /// A peer's delete counts, whoever the element's home is.
     UnownedDelete,
-    /// Some handle updates do not arrive.
+    /// Some handle updates do not arrive, and presences do not tell of values:
+    /// otherwise audits mend it.
     LostHandleUpdate,
     /// The PE checksum leaves out elements that were taken over.
     StaleChecksum,

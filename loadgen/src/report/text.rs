@@ -27,10 +27,11 @@ fn write(screen: &mut String, report: &Report, out: &Path) -> fmt::Result {
         let (lost, moved) = (failover.lost_associations, failover.moved_associations);
         let (failed, lagging) = (failover.failed_resolutions, failover.lagging_answers);
         let told = format!(
-            "{} associations lost, {} set up again, {} resolutions failed, {} answers behind, \
+            "{} associations lost, {} set up again within {:.2} s, {} resolutions failed, {} answers behind, \
              {} of {} acknowledged elements lost",
             count(lost),
             count(moved),
+            failover.recovery_seconds_max,
             count(failed),
             count(lagging),
             count(failover.lost_elements),

@@ -179,6 +179,8 @@ fn failover(legacies: &[Legacy]) -> FailoverReport {
         sum.moved_associations += failover.moved;
         sum.repeated_requests += failover.repeated;
         sum.failed_resolutions += failover.failed;
+        let recovery = rounded(failover.recovery);
+        sum.recovery_seconds_max = sum.recovery_seconds_max.max(recovery);
         sum.lagging_answers += failover.lagging;
         sum.acknowledged_elements += failover.acknowledged;
         sum.lost_elements += legacy.faults.count(Fault::Lost);

@@ -6,7 +6,9 @@
 //! whole rotation; Least Used by raising the load of those that were seen, so
 //! that the others come next; Weighted Random by resolving again and again,
 //! so often that an honest registrar would have shown each with near
-//! certainty. Drained elements are never shown, hence not audited.
+//! certainty. Of a group, the registrar that answers may hear a moment later
+//! of a load that was raised at another one: it is asked again, as often as
+//! there are elements, before one counts as lost. Drained elements are never shown, hence not audited.
 
 use std::collections::VecDeque;
 
@@ -45,6 +47,8 @@ struct PoolAudit {
     unanswered: u32,
     /// Resolutions still to be sent.
     resolutions: u64,
+    /// There is one registrar, which knows at once what it was told.
+    alone: bool,
 }
 
 #[derive(Debug)]
@@ -139,6 +143,7 @@ impl PoolAudit {
             unseen: certain,
             unanswered: 0,
             resolutions,
+            alone: model.is_alone(),
         }
     }
 
@@ -182,11 +187,11 @@ impl PoolAudit {
             }
         }
         if let Method::Sweep { raise, .. } = &mut self.method {
-            if new.is_empty() {
+            if new.is_empty() && self.alone {
                 // Nobody left comes before those that were raised.
                 self.resolutions = 0;
             } else if self.unseen > 0 {
-                *raise = new;
+                raise.extend(new);
             }
         }
     }
@@ -228,10 +233,14 @@ mod tests {
 
     /// A registered population in the model and in a registrar.
     fn registered(elements: u32, pools: u32) -> (Model, Oracle) {
+        registered_by(Rules::ALL, elements, pools)
+    }
+
+    fn registered_by(rules: Rules, elements: u32, pools: u32) -> (Model, Oracle) {
         let policies = CheckedPolicy::ALL.to_vec();
         let layout = Layout { elements, pools, policies, seed: 3, ..Layout::default() };
         let [population] = &layout.populations(1)[..] else { panic!("one thread") };
-        let mut model = Model::new(population.clone(), Rules::ALL);
+        let mut model = Model::new(population.clone(), rules);
         let mut oracle = Oracle::new(population.clone(), 3);
         for element in 0..elements {
             let value = model.next_value(element);
@@ -273,6 +282,14 @@ mod tests {
 
     /// Runs an audit to its end, with up to 50 requests unanswered.
     fn audit(model: &mut Model, oracle: &mut Oracle) -> usize {
+        audit_with(model, oracle, answer)
+    }
+
+    fn audit_with(
+        model: &mut Model,
+        oracle: &mut Oracle,
+        mut answer: impl FnMut(&mut Model, &mut Oracle, Subject) -> Vec<u32>,
+    ) -> usize {
         let mut stage = Stage::Audit(Audit::new(model, 16, 50));
         let mut unanswered = VecDeque::new();
         let mut sent = 0;
@@ -297,6 +314,27 @@ mod tests {
         let sent = audit(&mut model, &mut oracle);
         assert_eq!(model.faults.total(), 0, "{:?}", model.faults.samples());
         assert!((300..2000).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn a_registrar_that_hears_a_moment_later_of_loads_raised_at_others_loses_nobody() {
+        let rules = Rules { rotation: false, alone: false };
+        let (mut model, mut oracle) = registered_by(rules, 600, 12);
+        let mut late = VecDeque::new();
+        let sent = audit_with(&mut model, &mut oracle, |model, oracle, subject| {
+            if let Subject::Register { element, value } = subject {
+                model.register_sent(element, value);
+                model.registered(element);
+                late.push_back((element, value));
+                return Vec::new();
+            }
+            for (element, value) in late.drain(..late.len().min(2)) {
+                oracle.register(element, value);
+            }
+            answer(model, oracle, subject)
+        });
+        assert_eq!(model.faults.total(), 0, "{:?}", model.faults.samples());
+        assert!(sent < 5000, "{sent}");
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub(super) const fn request_name(request: Request) -> &'static str {
 impl Worker {
     /// One whole message arrived.
     pub(super) fn message(&mut self, connection: usize, now: Duration, bytes: &[u8]) {
+        if std::mem::take(&mut self.connections[connection].recovering) {
+            let since = self.connections[connection].lost_at;
+            self.failover.recovery = self.failover.recovery.max(now.saturating_sub(since));
+        }
         let event = self.connections[connection].conversation.receive(timestamp(now), bytes);
         match event {
             Event::Registered { token, rejected: false, .. } => self.registered(token, now),

@@ -152,6 +152,7 @@ impl Worker {
         }
         if was_up {
             connection.lost_at = self.setup.clock.now();
+            connection.recovering = true;
             self.failover.lost += 1;
             self.count_repeated(index);
         }

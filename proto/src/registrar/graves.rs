@@ -5,7 +5,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
-use rserpool_engine::Timestamp;
+use rserpool_engine::{AssociationId, Timestamp};
 
 /// Elements remembered at once; the oldest are forgotten first.
 const GRAVES_MAX: usize = 1 << 16;
@@ -20,6 +20,9 @@ pub(super) struct Grave {
     /// It deregistered, or its registration life was over; otherwise it fell
     /// silent, and may be somewhere yet.
     pub(super) left: bool,
+    /// It fell silent here, on this association. If it deregisters over that
+    /// after all, it left.
+    pub(super) association: Option<AssociationId>,
 }
 
 /// The elements that are gone, by the hash of their name.
@@ -51,6 +54,17 @@ impl Graves {
         if fresh { self.graves.get(&name).copied() } else { None }
     }
 
+    /// An element that is not here deregisters. `true`: it is known now that it
+    /// left.
+    pub(super) fn leave(&mut self, now: Timestamp, name: u64, by: AssociationId) -> bool {
+        let silent = self.find(now, name).filter(|grave| grave.association == Some(by));
+        let leaves = silent.is_some_and(|grave| !grave.left);
+        if let Some(grave) = silent.filter(|_| leaves) {
+            self.bury(now, name, Grave { left: true, ..grave });
+        }
+        leaves
+    }
+
     /// It is back.
     pub(super) fn exhume(&mut self, name: u64) {
         // Its place in the order stays, and ends a later grave early at worst.
@@ -66,7 +80,7 @@ mod tests {
     fn an_element_that_left_is_remembered_for_a_while_and_never_too_many() {
         let mut graves = Graves::default();
         let start = Timestamp::from_micros(1);
-        let grave = Grave { term: 7, left: true };
+        let grave = Grave { term: 7, left: true, association: None };
         graves.bury(start, 1, grave);
         assert_eq!((graves.find(start, 1), graves.find(start, 2)), (Some(grave), None));
         assert_eq!(graves.find(start.after(REMEMBERED), 1), None);
@@ -77,5 +91,18 @@ mod tests {
         assert_eq!(graves.find(start, 1), None);
         graves.exhume(99_999);
         assert_eq!(graves.find(start, 99_999), None);
+    }
+
+    #[test]
+    fn only_the_association_that_a_silent_element_came_by_says_that_it_left() {
+        let mut graves = Graves::default();
+        let now = Timestamp::from_micros(1);
+        let (its, other) = (AssociationId(1), AssociationId(2));
+        graves.bury(now, 1, Grave { term: 7, left: false, association: Some(its) });
+        graves.bury(now, 2, Grave { term: 7, left: false, association: None });
+        assert!(!graves.leave(now, 1, other) && !graves.leave(now, 2, other));
+        assert!(!graves.leave(now, 3, its), "nobody knows of it");
+        assert!(graves.leave(now, 1, its) && !graves.leave(now, 1, its));
+        assert!(graves.find(now, 1).is_some_and(|grave| grave.left && grave.term == 7));
     }
 }

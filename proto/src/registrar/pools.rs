@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 use std::collections::VecDeque;
 
 use rserpool_codec::asap::{Message, peek_element};
+use rserpool_codec::enrp::extension::identity_hash;
 use rserpool_codec::{Cause, CauseCode, Causes, DecodeError, Fault, Reply, parameter};
 use rserpool_engine::{
     AssociationId, Due, ElementKey, Handlespace, PeId, PoolHandle, Reported, Resolution, Timestamp,
@@ -219,7 +220,13 @@ impl Pools {
                 turn.stats.reject(CauseCode::SecurityConsiderations);
                 error = Some(CauseCode::SecurityConsiderations);
             }
-            None => turn.stats.deregistrations_idle += 1,
+            None => {
+                turn.stats.deregistrations_idle += 1;
+                // It was given up as silent. Who took it over learns that it
+                // left when it tells of it.
+                let name = identity_hash(handle, pe);
+                self.graves.leave(turn.now, name, origin.association);
+            }
         }
         let causes = error.map(|code| [Cause::new(code, &[])]);
         let error = causes.as_ref().map(|causes| Causes::list(causes));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use rserpool_codec::asap::{Message, peek_element};
+use rserpool_codec::enrp::extension::Extensions;
 use rserpool_codec::enrp::{self, Body, UpdateAction};
 use rserpool_codec::{Element, LengthForm};
 use rserpool_engine::PeChecksum;
@@ -232,4 +233,21 @@ impl Registrar {
         }
         *bytes = altered;
     }
+}
+
+/// Presences without the digests of the sender's elements.
+pub(super) fn without_values(bytes: &[u8]) -> Vec<u8> {
+    let mut altered = Vec::new();
+    for message in Messages(bytes) {
+        match enrp::Message::parse(message) {
+            Ok(presence @ enrp::Message { body: Body::Presence { .. }, .. }) => {
+                let start = altered.len();
+                let kin = Extensions { values: None, ..Extensions::of(message) };
+                let _ = presence.emit(&mut altered, LengthForm::Padded);
+                let _ = kin.insert(&mut altered, start);
+            }
+            _ => altered.extend_from_slice(message),
+        }
+    }
+    altered
 }

@@ -58,7 +58,7 @@ impl Pools {
             let name = identity_hash(apply.handle, element.pe);
             let known = self.graves.find(turn.now, name);
             if known.is_none_or(|known| known.term <= claim.term) {
-                let grave = Grave { term: claim.term, left: claim.left };
+                let grave = Grave { term: claim.term, left: claim.left, association: None };
                 self.graves.bury(turn.now, name, grave);
             }
         }
@@ -330,7 +330,7 @@ impl Pools {
         self.graves.bury(
             turn.now,
             identity_hash(element.handle(), element.pe()),
-            Grave { term, left },
+            Grave { term, left, association: element.association() },
         );
         let claim = Standing::of_tag(self.space.tag(key)).claim(left);
         let mut own = Tally::of(&self.space, me);
