@@ -1,5 +1,4 @@
 //! The header is what the sources say.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
 

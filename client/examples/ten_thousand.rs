@@ -17,7 +17,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rserpool_client::session::{self, Event, ServerEvent, Session, SessionListener};
-use rserpool_client::{Endpoint, PeId, Policy, RegistrarUrl, Service};
+use rserpool_client::{Endpoint, PeId, Policy, PoolElement, RegistrarUrl, Service};
 use rserpool_registrar::Options;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -115,24 +115,18 @@ async fn ask(mut session: Session, number: u64, begun: Instant, seconds: u64) ->
         tokio::time::sleep_until(at.into()).await;
         let question = [number.to_be_bytes(), second.to_be_bytes()].concat();
         session.send(DATA, question.clone()).await?;
-        match session.receive().await? {
-            Event::Message { data, .. } if data == question => answers += 1,
-            other => return Err(format!("session {number} got {other:?}").into()),
+        let event = session.receive().await?;
+        if !matches!(&event, Event::Message { data, .. } if *data == question) {
+            return Err(format!("session {number} got {event:?}").into());
         }
+        answers += 1;
     }
     session.close().await;
     Ok(answers)
 }
 
-async fn measure(count: usize, seconds: u64) -> Outcome<()> {
-    raise_limit(count as u64 + 100)?;
-    let (registrar, _registrar) = start(&["--registrar"]).await?;
-    let (server, _server) = start(&["--server", &registrar]).await?;
-    let url: RegistrarUrl = registrar.parse()?;
-    let endpoint = Endpoint::connect([url.clone()]).await?;
-    let empty = memory()?;
-
-    let begun = Instant::now();
+/// Registers so many elements.
+async fn elements(endpoint: &Endpoint, count: usize) -> Outcome<Vec<PoolElement>> {
     let mut registering = JoinSet::new();
     for number in 0..count {
         let endpoint = endpoint.clone();
@@ -144,10 +138,11 @@ async fn measure(count: usize, seconds: u64) -> Outcome<()> {
         registering.spawn(async move { endpoint.register(service).await });
     }
     let elements: Result<Vec<_>, _> = registering.join_all().await.into_iter().collect();
-    let elements = elements?;
-    let (registered, registered_in) = (memory()?, begun.elapsed());
+    Ok(elements?)
+}
 
-    let begun = Instant::now();
+/// Begins so many sessions.
+async fn sessions(endpoint: &Endpoint, count: usize) -> Outcome<Vec<Session>> {
     let mut sessions = Vec::new();
     while sessions.len() < count {
         let mut beginning = JoinSet::new();
@@ -159,6 +154,40 @@ async fn measure(count: usize, seconds: u64) -> Outcome<()> {
         let begun: Result<Vec<_>, _> = beginning.join_all().await.into_iter().collect();
         sessions.extend(begun?);
     }
+    Ok(sessions)
+}
+
+/// Whether the registrar has just these elements.
+async fn check(url: RegistrarUrl, elements: &[PoolElement]) -> Outcome<()> {
+    let other = Endpoint::connect([url]).await?;
+    let mut found = Vec::new();
+    for pool in 0..elements.len().div_ceil(ELEMENTS_A_POOL) {
+        let resolved = other.resolve(format!("{POOL}{pool}"), 1000).await?;
+        found.extend(resolved.elements.iter().map(|element| element.pe));
+    }
+    let mut expected: Vec<PeId> = elements.iter().map(PoolElement::pe).collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    if found != expected {
+        return Err(format!("{} elements are registered", found.len()).into());
+    }
+    Ok(())
+}
+
+async fn measure(count: usize, seconds: u64) -> Outcome<()> {
+    raise_limit(count as u64 + 100)?;
+    let (registrar, _registrar) = start(&["--registrar"]).await?;
+    let (server, _server) = start(&["--server", &registrar]).await?;
+    let url: RegistrarUrl = registrar.parse()?;
+    let endpoint = Endpoint::connect([url.clone()]).await?;
+    let empty = memory()?;
+
+    let begun = Instant::now();
+    let elements = elements(&endpoint, count).await?;
+    let (registered, registered_in) = (memory()?, begun.elapsed());
+
+    let begun = Instant::now();
+    let sessions = sessions(&endpoint, count).await?;
     let (held, held_in) = (memory()?, begun.elapsed());
 
     let (begun, before) = (Instant::now(), processor()?);
@@ -170,19 +199,7 @@ async fn measure(count: usize, seconds: u64) -> Outcome<()> {
     let answers: u64 = answers?.into_iter().sum();
     let (spent, took, most) = (processor()? - before, begun.elapsed(), memory()?);
 
-    // The registrar still has every element.
-    let other = Endpoint::connect([url]).await?;
-    let mut found = Vec::new();
-    for pool in 0..count.div_ceil(ELEMENTS_A_POOL) {
-        let resolved = other.resolve(format!("{POOL}{pool}"), 1000).await?;
-        found.extend(resolved.elements.iter().map(|element| element.pe));
-    }
-    let mut expected: Vec<PeId> = elements.iter().map(|element| element.pe()).collect();
-    found.sort_unstable();
-    expected.sort_unstable();
-    if found != expected {
-        return Err(format!("{} elements of {count} are registered", found.len()).into());
-    }
+    check(url, &elements).await?;
 
     let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     let each = |bytes: u64| bytes / count as u64;

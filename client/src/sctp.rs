@@ -67,6 +67,12 @@ pub(crate) struct Association {
 /// A message with its payload protocol identifier.
 pub(crate) type Message = (u32, Vec<u8>);
 
+/// What a message counts for, in bytes: many short ones need more memory than
+/// they are long.
+const fn cost(data: &[u8]) -> usize {
+    data.len() + 64
+}
+
 /// How much is under way between an association and its thread.
 #[derive(Debug, Default)]
 struct Flow {
@@ -160,7 +166,7 @@ impl Association {
 
     /// Hands a message over; not an empty one.
     pub(crate) fn send(&self, ppid: u32, data: Vec<u8>) {
-        self.flow.unsent.fetch_add(data.len(), Ordering::AcqRel);
+        self.flow.unsent.fetch_add(cost(&data), Ordering::AcqRel);
         // If its thread is gone, so is the association: `receive` says so.
         let _ = self.commands.send(Command::Send(self.id, (ppid, data)));
     }
@@ -169,10 +175,9 @@ impl Association {
     pub(crate) async fn receive(&mut self) -> io::Result<Message> {
         let received = self.incoming.recv().await.unwrap_or(Err(DownReason::Closed));
         let message = received.map_err(lost)?;
-        let before = self.flow.unread.fetch_sub(message.1.len(), Ordering::AcqRel);
-        if before - message.1.len() <= UNREAD_MAX / 2
-            && self.flow.paused.swap(false, Ordering::AcqRel)
-        {
+        let cost = cost(&message.1);
+        let before = self.flow.unread.fetch_sub(cost, Ordering::AcqRel);
+        if before - cost <= UNREAD_MAX / 2 && self.flow.paused.swap(false, Ordering::AcqRel) {
             let _ = self.commands.send(Command::Resume(self.id));
         }
         Ok(message)
@@ -375,7 +380,7 @@ impl Thread {
                 // The sender has checked for these.
                 | Err(SendError::Empty | SendError::TooLong | SendError::Stream) => {}
             }
-            standing.flow.unsent.fetch_sub(data.len(), Ordering::AcqRel);
+            standing.flow.unsent.fetch_sub(cost(data), Ordering::AcqRel);
             standing.flow.room.notify_waiters();
             standing.output.pop_front();
         }
@@ -423,8 +428,8 @@ impl Thread {
 
     fn received(&mut self, id: AssocId, message: Message) {
         let Some(standing) = self.associations.get(&id.to_bits()) else { return };
-        let length = message.1.len();
-        let unread = standing.flow.unread.fetch_add(length, Ordering::AcqRel) + length;
+        let cost = cost(&message.1);
+        let unread = standing.flow.unread.fetch_add(cost, Ordering::AcqRel) + cost;
         if standing.received.send(Ok(message)).is_err() {
             return;
         }

@@ -188,3 +188,28 @@ async fn the_control_channel_is_not_for_data() {
     assert!(matches!(session.send(5, [0; 101]).await, Err(Error::Invalid(_))));
     registrar.stop().unwrap();
 }
+
+#[tokio::test]
+async fn all_sessions_of_a_lost_element_may_come_at_once() {
+    let registrar = registrar();
+    let endpoint = Endpoint::connect([registrar.asap_tcp()[0]]).await.unwrap();
+    // It accepts none of them: they wait, and none has to try again a second
+    // later.
+    let listener = SessionListener::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    let service = Service::tcp("Busy", listener.local_addr().unwrap(), Policy::RoundRobin);
+    let _element = endpoint.register(service).await.unwrap();
+    let config = Config {
+        connect_timeout: Duration::from_millis(900),
+        failover_timeout: Duration::ZERO,
+        ..Config::default()
+    };
+    let mut sessions = tokio::task::JoinSet::new();
+    for _ in 0..400 {
+        let (endpoint, config) = (endpoint.clone(), config.clone());
+        sessions.spawn(async move { endpoint.session("Busy", config).await });
+    }
+    for session in sessions.join_all().await {
+        session.unwrap();
+    }
+    registrar.stop().unwrap();
+}

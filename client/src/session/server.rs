@@ -6,12 +6,16 @@ use std::net::SocketAddr;
 use rserpool_codec::asap::Message;
 use rserpool_codec::{Element, Elements, LengthForm};
 use rserpool_engine::PoolHandle;
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host};
 use tokio::sync::{Mutex, mpsc};
 
 use super::Config;
 use super::channel::{CONTROL, Channel};
 use crate::sctp::{Accepted, Endpoint, Role};
+
+/// Connections that wait to be accepted: all sessions of an element that failed
+/// may come at once, and one that finds no room tries again only after a second.
+const BACKLOG: u32 = 4096;
 
 /// Accepts the sessions of pool users.
 #[derive(Debug)]
@@ -37,7 +41,14 @@ impl SessionListener {
     /// # Errors
     /// The address cannot be listened at.
     pub async fn bind(address: impl ToSocketAddrs, config: Config) -> io::Result<Self> {
-        Ok(Self { listener: Listener::Tcp(TcpListener::bind(address).await?), config })
+        let mut failure = io::ErrorKind::AddrNotAvailable.into();
+        for address in lookup_host(address).await? {
+            match listen(address) {
+                Ok(listener) => return Ok(Self { listener: Listener::Tcp(listener), config }),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
     }
 
     /// Listens at an SCTP address; at all addresses where it is unspecified.
@@ -83,6 +94,13 @@ impl SessionListener {
             }
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// What a pool user sent.
