@@ -18,7 +18,7 @@ use crate::writer::Writer;
 mod peek;
 mod resolution_response;
 
-pub use peek::{peek_element, peek_handle};
+pub use peek::{Resolve, peek_element, peek_handle, peek_resolve};
 pub use resolution_response::ResolutionResponse;
 
 /// The SCTP payload protocol identifier of ASAP (RFC 5352, 8.3).

@@ -68,14 +68,14 @@ const IO_URING_ADVICE: &str = "\
     and io_uring_register (Docker, Podman: --security-opt seccomp=PROFILE.json;
     Kubernetes: seccompProfile of type Localhost)
   - a systemd unit: SystemCallFilter= must not exclude @io-uring
-  - a kernel before 5.8, or one built without CONFIG_IO_URING, will not do";
+  - a kernel before 6.1, or one built without CONFIG_IO_URING, will not do";
 
 impl StartError {
     /// Why io_uring is not to be had, in a few words.
     pub(crate) fn in_short(&self) -> String {
         match self {
             Self::IoUring(error) => format!("io_uring_setup: {error}"),
-            Self::IoUringTooOld(_) => "this kernel's io_uring is older than 5.8".to_owned(),
+            Self::IoUringTooOld(_) => "this kernel's io_uring is older than 6.1".to_owned(),
             Self::MemoryLock { limit, needed } => format!(
                 "{} KiB of memory may be locked, io_uring needs {} KiB",
                 limit / 1024,
@@ -111,7 +111,7 @@ impl fmt::Display for StartError {
             Self::IoUringTooOld(opcodes) => write!(
                 f,
                 "this kernel's io_uring lacks the operations {opcodes:?}; \
-                 kernel 5.8 or newer has them"
+                 kernel 6.1 or newer has them"
             ),
             Self::MemoryLock { limit, needed } => write!(
                 f,

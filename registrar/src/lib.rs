@@ -5,7 +5,7 @@
 //! One pinned thread a core runs one shard: a handlespace and the connections
 //! that its listeners accepted. A pool lives on exactly one shard; a request
 //! for a pool of another shard crosses in a batch, and so does its answer.
-//! The shards run on io_uring (Linux 5.8 or newer), or on epoll where that is
+//! The shards run on io_uring (Linux 6.1 or newer), or on epoll where that is
 //! refused, as in many containers; [`Bound::host`] says which it is.
 //!
 //! The program `rserpool-registrar` is this library behind a command line. It

@@ -225,39 +225,6 @@ fn too_little_locked_memory_is_explained() {
 }
 
 #[test]
-fn too_many_open_files_pause_accepting_without_spinning() {
-    let served = Served::start(&["--shards", "1"]);
-    let mut early = Peer::connect(served.address());
-    early.ask(&registration(b"a", 1));
-    let open = std::fs::read_dir(format!("/proc/{}/fd", served.child.id())).unwrap().count();
-    let limit = prlimit(
-        Some(served.pid()),
-        Resource::Nofile,
-        Rlimit {
-            current: Some(u64::try_from(open).unwrap()),
-            maximum: getrlimit(Resource::Nofile).maximum,
-        },
-    )
-    .unwrap();
-    // The accept that the kernel has already goes by the old limit.
-    let mut passed = Peer::connect(served.address());
-    assert_eq!(resolved(&passed.ask(&resolution(b"a"))), [1]);
-    let mut late = Peer::connect(served.address());
-    late.send(&resolution(b"a"));
-    let (began, used) = (Instant::now(), served.cpu_ticks());
-    while began.elapsed() < Duration::from_millis(600) {
-        assert_eq!(resolved(&early.ask(&resolution(b"a"))), [1]);
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(!late.has_answer(), "it was accepted");
-    // Ticks are 10 ms: spinning would take about 60 of them.
-    let ticks = served.cpu_ticks() - used;
-    assert!(ticks < 30, "{ticks} ticks of CPU in 600 ms");
-    prlimit(Some(served.pid()), Resource::Nofile, limit).unwrap();
-    assert_eq!(resolved(&late.message()), [1]);
-}
-
-#[test]
 fn ten_thousand_connections_that_send_one_byte_cost_others_nothing() {
     let limit = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit }).unwrap();

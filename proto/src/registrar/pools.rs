@@ -8,7 +8,7 @@
 use core::net::SocketAddr;
 use std::collections::VecDeque;
 
-use rserpool_codec::asap::{Message, peek_element};
+use rserpool_codec::asap::{Message, Resolve, peek_element, peek_resolve};
 use rserpool_codec::enrp::extension::identity_hash;
 use rserpool_codec::{Cause, CauseCode, Causes, DecodeError, Fault, Reply, parameter};
 use rserpool_engine::{
@@ -135,6 +135,20 @@ impl Pools {
         bytes: &[u8],
         out: &mut Vec<u8>,
     ) -> Effect {
+        // By far the most messages are of this kind.
+        if let Some(Resolve { handle, subscribe, items }) = peek_resolve(bytes) {
+            return self.resolution(turn, origin, handle, items, subscribe, out);
+        }
+        self.receive_any(turn, origin, bytes, out)
+    }
+
+    fn receive_any(
+        &mut self,
+        turn: &mut Turn<'_>,
+        origin: &Origin,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Effect {
         let (message, unrecognized) = match Message::parse_reporting(bytes) {
             Ok(read) => read,
             Err(error) => {
@@ -166,11 +180,7 @@ impl Pools {
                 self.deregister(turn, origin, handle, pe, out)
             }
             Message::HandleResolution { handle, subscribe, items } => {
-                let subscribed = self.resolve(turn, origin, handle, items, subscribe, out);
-                if !subscribed {
-                    self.subscriptions.remove(origin.association, handle);
-                }
-                Effect::default()
+                self.resolution(turn, origin, handle, items, subscribe, out)
             }
             Message::KeepAliveAck { handle, pe } => self.keep_alive_acked(turn, origin, handle, pe),
             Message::Unreachable { handle, pe } => {
@@ -193,6 +203,23 @@ impl Pools {
                 Effect::default()
             }
         }
+    }
+
+    /// RFC 5352, 3.3.
+    fn resolution(
+        &mut self,
+        turn: &mut Turn<'_>,
+        origin: &Origin,
+        handle: PoolHandle<'_>,
+        items: Option<u32>,
+        subscribe: bool,
+        out: &mut Vec<u8>,
+    ) -> Effect {
+        let subscribed = self.resolve(turn, origin, handle, items, subscribe, out);
+        if !subscribed {
+            self.subscriptions.remove(origin.association, handle);
+        }
+        Effect::default()
     }
 
     /// RFC 5352, 3.2. An element that is not registered is deregistered

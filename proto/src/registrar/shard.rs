@@ -157,7 +157,9 @@ impl Shard {
         }
         association.parked = obstacle(&self.config, association, &self.outbox);
         let parked = association.parked;
-        self.list_parked(id);
+        if parked == Parked::Mesh {
+            self.list_parked(id);
+        }
         parked == Parked::No
     }
 

@@ -70,6 +70,9 @@ impl Subscriptions {
 
     /// Ends one, if there is one.
     pub(super) fn remove(&mut self, association: AssociationId, handle: PoolHandle<'_>) {
+        if self.count == 0 {
+            return;
+        }
         let name = handle.as_bytes();
         let Some(pools) = self.of.get_mut(&association) else { return };
         if !pools.remove(name) {

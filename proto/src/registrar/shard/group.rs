@@ -109,7 +109,14 @@ impl Shard {
     }
 
     /// Carries news to the group and orders to the shards.
+    #[inline]
     pub(super) fn post(&mut self, now: Timestamp) {
+        if !self.pools.journal.is_empty() || self.group.is_some() {
+            self.carry_post(now);
+        }
+    }
+
+    fn carry_post(&mut self, now: Timestamp) {
         loop {
             let mut parcel = core::mem::take(&mut self.parcel);
             let mut any = false;

@@ -11,9 +11,10 @@ use io_uring::types::BufRingEntry;
 /// The group of buffers that receives name.
 pub(super) const GROUP: u16 = 0;
 /// How many there are: a power of two, at most 2^15.
-const BUFFERS: u16 = 1024;
-/// The bytes of each.
-const BUFFER_BYTES: usize = 4 << 10;
+const BUFFERS: u16 = 512;
+/// The bytes of each. Together they fit a core's cache: the kernel goes through
+/// all of them in turn.
+const BUFFER_BYTES: u32 = 2 << 10;
 
 /// The kernel wants the list of buffers to begin with a page.
 #[derive(Clone, Copy)]
@@ -39,7 +40,7 @@ impl Buffers {
     /// Makes buffers and gives them all to the kernel.
     pub(super) fn new(uring: &IoUring) -> io::Result<Self> {
         let list = Box::leak(vec![Page([0; 4096]); PAGES].into_boxed_slice());
-        let memory = vec![0_u8; usize::from(BUFFERS) * BUFFER_BYTES].into_boxed_slice();
+        let memory = vec![0_u8; usize::from(BUFFERS) * BUFFER_BYTES as usize].into_boxed_slice();
         let memory = Box::leak(memory);
         let mut buffers = Self {
             list: NonNull::from(list).cast(),
@@ -59,7 +60,7 @@ impl Buffers {
 
     /// The start of a buffer.
     fn start(&self, number: u16) -> NonNull<u8> {
-        let offset = usize::from(number % BUFFERS) * BUFFER_BYTES;
+        let offset = usize::from(number % BUFFERS) * BUFFER_BYTES as usize;
         // SAFETY: the offset is below the size of the memory.
         unsafe { self.memory.add(offset) }
     }
@@ -69,7 +70,7 @@ impl Buffers {
         let start = self.start(number);
         // SAFETY: the buffer has `BUFFER_BYTES`, all initialized; the kernel
         // does not write to it until it is given back, which needs `&mut`.
-        unsafe { core::slice::from_raw_parts(start.as_ptr(), length.min(BUFFER_BYTES)) }
+        unsafe { core::slice::from_raw_parts(start.as_ptr(), length.min(BUFFER_BYTES as usize)) }
     }
 
     /// Gives a buffer to the kernel.
@@ -82,7 +83,7 @@ impl Buffers {
         // tail itself, in the first one, is not touched by these setters.
         let entry = unsafe { entry.as_mut() };
         entry.set_addr(start);
-        entry.set_len(BUFFER_BYTES as u32);
+        entry.set_len(BUFFER_BYTES);
         entry.set_bid(number);
         self.tail = self.tail.wrapping_add(1);
         // SAFETY: the list's first entry is there.
@@ -108,7 +109,7 @@ impl Drop for Buffers {
         // SAFETY: it was leaked from a box of this length, and no operation
         // that could use it is under way.
         drop(unsafe { Box::from_raw(list) });
-        let bytes = usize::from(BUFFERS) * BUFFER_BYTES;
+        let bytes = usize::from(BUFFERS) * BUFFER_BYTES as usize;
         let memory = core::ptr::slice_from_raw_parts_mut(self.memory.as_ptr(), bytes);
         // SAFETY: as above.
         drop(unsafe { Box::from_raw(memory) });

@@ -47,7 +47,7 @@ fn what_a_peer_sends_arrives_until_it_ends() {
     // More than all buffers hold, so each is used again.
     for round in 0..200_u32 {
         let bytes: Vec<u8> =
-            (0..65_536).map(|at: u32| (at.wrapping_mul(7) ^ round) as u8).collect();
+            (0..65_536).map(|at: u32| (at.wrapping_mul(7) ^ round).to_le_bytes()[0]).collect();
         peer.write_all(&bytes).unwrap();
         expected.extend(bytes);
         while arrived.len() < expected.len() {
@@ -73,7 +73,7 @@ fn what_a_peer_sends_arrives_until_it_ends() {
 fn what_is_sent_comes_whole_however_slowly_the_peer_reads() {
     let (mut ring, _event) = ring();
     let (socket, mut peer) = pair(&mut ring);
-    let bytes: Vec<u8> = (0..8_000_000_u32).map(|at| (at % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..8_000_000_u32).map(|at| (at % 251).to_le_bytes()[0]).collect();
     ring.send(&socket, 5, bytes.clone());
     let reading = std::thread::spawn(move || {
         let mut read = vec![0; 8_000_000];
