@@ -12,7 +12,7 @@
 #   crowd COUNT HANDLE PE POLICY WINDOW  COUNT elements spread over all associations, PE counting up, WINDOW of an
 #                                        association unanswered at once: crowded HANDLE COUNT SECONDS
 #   flood COUNT HANDLE ITEMS WINDOW      the same with resolutions: flooded HANDLE COUNT SECONDS
-#   serve SECONDS                        answers keep-alives, on all associations
+#   serve SECONDS                        answers keep-alives, on all associations; served COUNT after every hundred
 #   mute SECONDS                         leaves them unanswered
 #   raw HEX                              sends the bytes, prints the answer's within 2 s, or none
 # LIFE is the number on the wire (300000), USE the transport use (1: data plus control, as rsplib's
@@ -46,6 +46,7 @@ my %policy_name = map { $policy{$_}[0] => $_ } keys %policy;
 
 # An association: its socket, what TCP delivered of the next message, messages that nobody waited for.
 my (@associations, $transport, $address);
+my $keep_alives = 0;
 $| = 1;
 
 sub fail { print "failed: @_\n"; exit 1 }
@@ -163,6 +164,7 @@ sub receive {
         return;
     }
     return unless $answer;
+    print "served $keep_alives\n" if ++$keep_alives % 100 == 0;
     my @found = parameters(substr $bytes, 8);
     my $pe = value_of(PE_IDENTIFIER, @found) // pack 'N', $association->{pe} // 0;
     send_message($association, message(KEEP_ALIVE_ACK, handle_parameter(value_of(POOL_HANDLE, @found)), parameter(PE_IDENTIFIER, $pe)));

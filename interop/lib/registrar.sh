@@ -69,6 +69,7 @@ ours_setting() {
         keepalive) echo "--keep-alive-interval $2" ;;
         timeout) echo "--keep-alive-timeout $2" ;;
         log) ;;
+        host) echo "--host $2" ;;
         announce) echo "--announce off" ;;
         peer) echo "--peer sctp://$(address "$2"):9901" ;;
         both_networks) echo "--asap sctp://${3/44/45}:3863 --enrp sctp://${3/44/45}:9901" ;;

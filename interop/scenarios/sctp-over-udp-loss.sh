@@ -6,7 +6,8 @@ network pr1 pe1 pe2 pu1
 for host in pe1 pe2 pu1; do
     on $host sysctl -q -w net.sctp.udp_port=9899 net.sctp.encap_port=9899 net.sctp.rto_initial=1000
 done
-registrar pr1
+# The client opens one association after the other, and may be deaf for some seconds while a packet is lost.
+registrar pr1 keepalive=20000 timeout=20000
 for host in pr1 pe1 pe2 pu1; do
     on $host tc qdisc add dev eth0 root netem delay 10ms 8ms loss 5% reorder 10%
 done
