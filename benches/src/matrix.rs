@@ -80,6 +80,13 @@ impl Matrix {
         self.cells.iter().find(same)
     }
 
+    /// Nanoseconds of a load that depends on the one before, in the working set
+    /// of a shape.
+    #[must_use]
+    pub fn dependent_load(&self, shape: &str) -> Option<f64> {
+        self.scales.iter().find(|scale| scale.shape == shape).map(|scale| scale.dependent)
+    }
+
     /// The measured names, each once, in their order.
     fn names(&self, name: impl Fn(&Cell) -> &String) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use rserpool_engine::{
-    AssociationId, ChannelUse, PeId, Policy, PolicyKind, PoolHandle, RegistrarId, Registration,
-    RegistrationLife, TransportKind,
+    AssociationId, ChannelUse, PeId, Policy, PolicyKind, PolicyParameters, PoolHandle, RegistrarId,
+    Registration, RegistrationLife, TransportKind,
 };
 
 use crate::random::scramble;
@@ -74,40 +74,7 @@ pub fn policy(kind: PolicyKind, element: u32, version: u32) -> Policy {
     let (priority, degradation) = (high, DEGRADATION);
     let distance = u32::try_from(drawn & 127).unwrap_or(0);
     let dpf = u32::MAX / 1000;
-    match kind {
-        PolicyKind::RoundRobin => Policy::RoundRobin,
-        PolicyKind::WeightedRoundRobin => Policy::WeightedRoundRobin { weight },
-        PolicyKind::Random => Policy::Random,
-        PolicyKind::WeightedRandom => Policy::WeightedRandom { weight },
-        PolicyKind::Priority => Policy::Priority { priority },
-        PolicyKind::LeastUsed => Policy::LeastUsed { load },
-        PolicyKind::LeastUsedDegradation => Policy::LeastUsedDegradation { load, degradation },
-        PolicyKind::PriorityLeastUsed => Policy::PriorityLeastUsed { load, degradation },
-        PolicyKind::RandomizedLeastUsed => Policy::RandomizedLeastUsed { load },
-        PolicyKind::RandomizedPriorityLeastUsed => {
-            Policy::RandomizedPriorityLeastUsed { load, degradation }
-        }
-        PolicyKind::RandomizedLeastUsedDegradation => {
-            Policy::RandomizedLeastUsedDegradation { load, degradation }
-        }
-        PolicyKind::PriorityLeastUsedDegradation => {
-            Policy::PriorityLeastUsedDegradation { load, degradation }
-        }
-        PolicyKind::RandomizedPriorityLeastUsedDegradation => {
-            Policy::RandomizedPriorityLeastUsedDegradation { load, degradation }
-        }
-        PolicyKind::WeightedRandomDpf => Policy::WeightedRandomDpf { weight, dpf, distance },
-        PolicyKind::LeastUsedDpf => Policy::LeastUsedDpf { load, dpf, distance },
-        PolicyKind::LeastUsedDegradationDpf => {
-            Policy::LeastUsedDegradationDpf { load, degradation, dpf, distance }
-        }
-        PolicyKind::PriorityLeastUsedDpf => {
-            Policy::PriorityLeastUsedDpf { load, degradation, dpf, distance }
-        }
-        PolicyKind::PriorityLeastUsedDegradationDpf => {
-            Policy::PriorityLeastUsedDegradationDpf { load, degradation, dpf, distance }
-        }
-    }
+    kind.with(PolicyParameters { weight, load, priority, degradation, dpf, distance })
 }
 
 /// The parameters of a policy as on the wire (RFC 5356).

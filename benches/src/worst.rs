@@ -49,7 +49,43 @@ pub struct Kind {
     pub slowest: Vec<Slow>,
     /// The slowest call of each replay, whatever it was.
     pub most_by_replay: Vec<u32>,
+    /// What the engine does in its slowest calls.
+    pub cause: String,
 }
+
+/// What a call does at most, where it does more than usual.
+const fn cause(call: Call) -> &'static str {
+    match call {
+        Call::Nothing => "the clock",
+        Call::Find => {
+            "an overflow bucket behind a bucket of the index, and a tag that is another's: an \
+             access to memory each; cold caches in the first calls of a replay"
+        }
+        Call::RegisterNew => {
+            "a page of a table was taken from the system: of elements (8 KiB), places, buckets, \
+             blocks, nodes (4 KiB each); or a block was full and gave to a neighbor or split"
+        }
+        Call::ReregisterChanged => {
+            "the block of the new place was full: neighbors were looked at, it was split and the \
+             tree balanced, a page for blocks taken"
+        }
+        Call::Remove => {
+            "a block became small and joined a neighbor; cold caches in the first calls"
+        }
+        Call::Resolve10 => "selected elements of two blocks; cold caches in the first calls",
+        Call::PollDue => {
+            "a bucket of the wheel's second level came: the twelve elements looked at all moved \
+             on to a finer bucket, for three accesses to memory each"
+        }
+        Call::KeepAliveAcked => "the element moves in the wheel: two neighbors are accessed",
+        Call::TakeOver128 => "128 elements",
+        Call::HandleTable128 => "128 elements on more nodes of the roster than usual",
+    }
+}
+
+/// The same of a registration while the handlespace grows.
+const GROWING: &str = "pages of several tables were taken from the system by the same call, which \
+                       zeroes each as it is first touched; the first call takes one of each";
 
 /// All kinds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -138,12 +174,12 @@ pub fn measure(
                 }
                 replay
             };
-            let kind = kind(&format!("{call:?}, {policy:?}"), replays, replay);
+            let kind = kind(&format!("{call:?}, {policy:?}"), cause(call), replays, replay);
             progress(&kind);
             kinds.push(kind);
         }
         let name = format!("RegisterNew while growing from nothing, {policy:?}");
-        let kind = kind(&name, replays, |_| grow(shape, policy));
+        let kind = kind(&name, GROWING, replays, |_| grow(shape, policy));
         progress(&kind);
         kinds.push(kind);
     }
@@ -169,7 +205,7 @@ fn grow(shape: Shape, policy: PolicyKind) -> Replay {
     replay
 }
 
-fn kind(name: &str, replays: usize, replay: impl Fn(usize) -> Replay) -> Kind {
+fn kind(name: &str, cause: &str, replays: usize, replay: impl Fn(usize) -> Replay) -> Kind {
     let replays: Vec<Replay> = (0..replays.max(1)).map(replay).collect();
     let calls = replays.iter().map(|replay| replay.times.len()).min().unwrap_or(0);
     let least = |number: usize| {
@@ -187,6 +223,7 @@ fn kind(name: &str, replays: usize, replay: impl Fn(usize) -> Replay) -> Kind {
     let at = |index: usize| times.get(index).map_or(0, |&(time, _)| time);
     Kind {
         name: name.to_owned(),
+        cause: cause.to_owned(),
         calls,
         median: at(calls / 2),
         p999: at(calls - calls / 1000 - 1),
@@ -216,14 +253,14 @@ impl Worst {
              replay is what the engine itself needs; the slowest of one replay also holds \
              interrupts and other tenants of the machine.\n\n\
              | call | calls | median ns | 99.9 % ns | slowest in every replay, ns | its number | \
-             page faults, switches around it | slowest of each replay, ns |\n\
-             |---|---:|---:|---:|---:|---:|---:|---|\n",
+             page faults, switches around it | slowest of each replay, ns | what it does then |\n\
+             |---|---:|---:|---:|---:|---:|---:|---|---|\n",
             self.shape, self.replays
         );
         for kind in &self.kinds {
             let most: Vec<String> = kind.most_by_replay.iter().map(ToString::to_string).collect();
             for (rank, slow) in kind.slowest.iter().take(3).enumerate() {
-                let (name, calls, median, p999, most) = if rank == 0 {
+                let (name, calls, median, p999, most, cause) = if rank == 0 {
                     let figures = (kind.calls, kind.median, kind.p999);
                     let (calls, median, p999) = figures;
                     (
@@ -232,13 +269,14 @@ impl Worst {
                         median.to_string(),
                         p999.to_string(),
                         most.join(", "),
+                        kind.cause.clone(),
                     )
                 } else {
                     Default::default()
                 };
                 let _ = writeln!(
                     text,
-                    "| {name} | {calls} | {median} | {p999} | {} | {} | {}, {} | {most} |",
+                    "| {name} | {calls} | {median} | {p999} | {} | {} | {}, {} | {most} | {cause} |",
                     slow.nanoseconds, slow.number, slow.page_faults, slow.switches
                 );
             }
@@ -265,7 +303,7 @@ mod tests {
     #[test]
     fn only_what_is_slow_in_every_replay_is_the_engines() {
         let times = [[10, 10, 900, 10, 50, 10], [11, 700, 11, 11, 40, 11]];
-        let kind = kind("call", 2, |number| replay(&times[number]));
+        let kind = kind("call", "none", 2, |number| replay(&times[number]));
         assert_eq!(kind.worst(), 40);
         assert_eq!(kind.slowest[0].number, 4);
         assert_eq!(kind.slowest[0].page_faults, 2);

@@ -62,7 +62,7 @@ pub struct Handlespace {
     /// Pools by handle.
     by_handle: Index,
     orders: Orders,
-    tags: Paged<u64, 2048>,
+    tags: Paged<u64, 512>,
     /// Records, and handles that do not fit the record of their pool.
     bytes: Arena<u8>,
     rosters: Rosters,

@@ -47,9 +47,9 @@ impl Hasher {
 
     #[inline]
     fn step(sum: u64, key: u64, block: [u8; 16]) -> u64 {
-        let word = u128::from_le_bytes(block);
-        let (low, high) = ((word & u128::from(u64::MAX)) as u64, (word >> 64) as u64);
-        fold(low ^ sum, high ^ key)
+        let [a, b, c, d, e, f, g, h, high @ ..] = block;
+        let low = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        fold(low ^ sum, u64::from_le_bytes(high) ^ key)
     }
 
     /// The hash of a number.
@@ -109,7 +109,7 @@ mod tests {
         for shift in [0, 8, 24, 32, 56] {
             let mut counts = [0_u32; 256];
             for hash in &hashes {
-                counts[(hash >> shift) as usize % 256] += 1;
+                counts[usize::from((hash >> shift & 0xff) as u8)] += 1;
             }
             let expected = all as f64 / 256.0;
             let chi: f64 =

@@ -16,7 +16,7 @@ const ENTRIES: usize = 14;
 /// that are not split yet have up to twice as many.
 const LOAD: u32 = 9;
 /// Buckets of a page.
-const PAGE: usize = 256;
+const PAGE: usize = 64;
 
 /// Fourteen entries, without gaps.
 #[derive(Clone, Copy)]

@@ -73,7 +73,7 @@
 //! | [`resolve_for`](Handlespace::resolve_for), two choices | O(k) |
 //! | ... consistent hash | O(k) on average: eight probes, then a step an element |
 //! | ... zone first, slow start | as the policy, at most twice |
-//! | [`poll_due`](Handlespace::poll_due) | O(1), at most 64 elements looked at |
+//! | [`poll_due`](Handlespace::poll_due) | O(1), at most 12 elements looked at |
 //! | [`keep_alive_acked`](Handlespace::keep_alive_acked), [`report_unreachable`](Handlespace::report_unreachable) | O(1) |
 //! | [`take_over`](Handlespace::take_over) | O(1) an element of the batch |
 //! | [`handle_table`](Handlespace::handle_table) | O(1) an element of the page; at most 1,024 others looked at |
@@ -149,7 +149,7 @@ pub use names::{
     AssociationId, ChannelUse, PeChecksum, PeId, PoolHandle, RegistrarId, RegistrationLife,
     TransportKind,
 };
-pub use policy::{Policy, PolicyKind};
+pub use policy::{Policy, PolicyKind, PolicyParameters};
 pub use shard_map::{ShardId, ShardMap};
 pub use sharded::ShardedHandlespace;
 pub use time::Timestamp;

@@ -26,6 +26,9 @@ use crate::tree::Tree;
 
 pub(crate) use check::Counts;
 
+/// Slots for which places are reserved ahead.
+const AHEAD: u32 = 32;
+
 /// Where selected elements go.
 pub(crate) type Selected = SmallVec<[ElementKey; 16]>;
 
@@ -125,7 +128,7 @@ impl Orders {
         Self {
             sorted: sorted::Blocks::for_slots(slots),
             blocks: Slab::for_slots(slots),
-            places: Paged::for_slots(slots),
+            places: Paged::for_slots(slots + AHEAD),
             words: Arena::new(),
             urn: Urn::for_slots(slots, seed),
             modes: Modes::for_slots(slots, mix(seed)),
@@ -135,14 +138,15 @@ impl Orders {
     /// Makes sure that the element in `slot` can be linked.
     #[inline]
     pub(crate) fn reserve(&mut self, slot: u32) {
-        if !self.places.is_reserved(slot) {
+        if !self.places.is_reserved(slot + AHEAD) {
             self.reserve_more(slot);
         }
     }
 
     #[cold]
     fn reserve_more(&mut self, slot: u32) {
-        self.places.reserve(slot);
+        // Some way ahead: the records of elements get their pages elsewhere.
+        self.places.reserve(slot + AHEAD);
         self.modes.zones.reserve(slot);
     }
 

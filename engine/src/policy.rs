@@ -52,6 +52,18 @@ pub enum Policy {
     PriorityLeastUsedDegradationDpf { load: u32, degradation: u32, dpf: u32, distance: u32 },
 }
 
+/// Parameters for any policy, for [`PolicyKind::with`]; units as in [`Policy`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are described at Policy")]
+pub struct PolicyParameters {
+    pub weight: u32,
+    pub load: u32,
+    pub priority: u32,
+    pub degradation: u32,
+    pub dpf: u32,
+    pub distance: u32,
+}
+
 /// A policy without parameters, numbered as on the wire (RFC 5356, 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
@@ -203,11 +215,18 @@ impl Policy {
 }
 
 impl PolicyKind {
-    /// A policy of this kind with these parameters.
+    /// A policy of this kind with those of the parameters that it has.
+    ///
+    /// ```
+    /// use rserpool_engine::{Policy, PolicyKind, PolicyParameters};
+    ///
+    /// let all = PolicyParameters { weight: 3, load: 7, ..PolicyParameters::default() };
+    /// assert_eq!(PolicyKind::LeastUsed.with(all), Policy::LeastUsed { load: 7 });
+    /// ```
+    #[must_use]
     #[rustfmt::skip]
-    pub(crate) const fn with(self, values: Values) -> Policy {
-        let Values { first: load, degradation, dpf, distance } = values;
-        let (weight, priority) = (load, load);
+    pub const fn with(self, parameters: PolicyParameters) -> Policy {
+        let PolicyParameters { weight, load, priority, degradation, dpf, distance } = parameters;
         match self {
             Self::RoundRobin => Policy::RoundRobin,
             Self::WeightedRoundRobin => Policy::WeightedRoundRobin { weight },
@@ -236,6 +255,13 @@ impl PolicyKind {
                 Policy::PriorityLeastUsedDegradationDpf { load, degradation, dpf, distance }
             }
         }
+    }
+
+    /// The same with the parameters as they are kept.
+    pub(crate) const fn with_values(self, values: Values) -> Policy {
+        let Values { first, degradation, dpf, distance } = values;
+        let (weight, load, priority) = (first, first, first);
+        self.with(PolicyParameters { weight, load, priority, degradation, dpf, distance })
     }
 
     /// What is the same for all elements of this policy.
@@ -272,9 +298,9 @@ mod tests {
     fn parameters_are_given_back_as_they_were() {
         let values = Values { first: 1, degradation: 2, dpf: 3, distance: 4 };
         for kind in PolicyKind::ALL {
-            let policy = kind.with(values);
+            let policy = kind.with_values(values);
             assert_eq!(policy.kind(), kind);
-            assert_eq!(kind.with(policy.values()), policy);
+            assert_eq!(kind.with_values(policy.values()), policy);
             assert_eq!(PolicyKind::from_code(kind.code()), Some(kind));
             assert_eq!(kind.rule().has_distance, policy.values().distance == 4);
         }

@@ -43,7 +43,7 @@ impl Vacant for Block {
 }
 
 /// The blocks of all circles.
-pub(crate) type Blocks = Slab<Block>;
+pub(crate) type Blocks = Slab<Block, 32>;
 
 /// A circle: where its next element is.
 #[derive(Clone, Copy, Debug)]

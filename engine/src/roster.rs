@@ -48,7 +48,7 @@ impl Vacant for Node {
 #[derive(Debug)]
 pub(crate) struct Rosters {
     small: Arena<u32>,
-    nodes: Slab<Node, 32>,
+    nodes: Slab<Node, 8>,
 }
 
 impl Rosters {

@@ -12,7 +12,7 @@ pub(crate) trait Vacant: Copy + Default {
 }
 
 /// A paged array of records with a list of the vacant ones.
-pub(crate) struct Slab<T, const PAGE: usize = 128> {
+pub(crate) struct Slab<T, const PAGE: usize = 64> {
     records: Paged<T, PAGE>,
     /// The first slot never used.
     fresh: u32,

@@ -29,8 +29,8 @@ struct Entry {
     member: ElementKey,
 }
 
-/// The elements of a block. The length comes first: it is in the cache line
-/// that a descent reads.
+/// The elements of a block. The length comes first: it is in one cache line
+/// with the first of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C)]
 pub(crate) struct Block {
@@ -106,7 +106,7 @@ impl Block {
 pub(crate) struct Blocks {
     /// The tree, apart from the elements: a descent reads little memory.
     nodes: Nodes<()>,
-    values: Paged<Block, 64>,
+    values: Paged<Block, 16>,
     fresh: u32,
     vacant: u32,
     len: u32,
@@ -665,5 +665,40 @@ impl BlockTree {
         let mut len = 0;
         self.order.assert_invariants(&self.blocks, &self.homes, |_| len += 1);
         len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chance::Chance;
+
+    #[test]
+    fn an_order_too_large_for_the_caches_is_that_of_keys_and_turns() {
+        let slots = 130_000;
+        let mut order = BlockTree::new(slots);
+        let mut chance = Chance::new(5);
+        let mut model: Vec<(u64, u32)> = Vec::new();
+        for slot in 0..slots {
+            let key = chance.below(1 << 32);
+            order.insert(slot, key);
+            model.push((key, slot));
+        }
+        assert!(!Blocks::is_near(&order.order.tree));
+        for turn in slots..slots + 60_000 {
+            let slot = chance.index_below(slots);
+            // Some blocks fill up and split, others get empty and go.
+            let most = if chance.below(4) == 0 { 1 << 32 } else { 1 << 16 };
+            let key = chance.below(most);
+            order.change(slot, key);
+            model[slot as usize] = (key, turn);
+        }
+        assert_eq!(order.assert_invariants(), slots);
+        let mut expected: Vec<(u64, u32, u32)> =
+            (0..).zip(&model).map(|(slot, &(key, turn))| (key, turn, slot)).collect();
+        expected.sort_unstable();
+        let mut listed = Vec::new();
+        order.list(slots, |slot| listed.push(slot));
+        assert!(listed.into_iter().eq(expected.into_iter().map(|(_, _, slot)| slot)));
     }
 }

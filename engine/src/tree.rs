@@ -148,7 +148,7 @@ impl Tree {
 /// The nodes of any number of trees.
 #[derive(Debug)]
 pub struct Nodes<A> {
-    nodes: Paged<Node<A>>,
+    nodes: Paged<Node<A>, 128>,
 }
 
 impl<A: Augment> Nodes<A> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rserpool_engine::{
     AssociationId, ChannelUse, Config, Due, ElementKey, Handlespace, PeId, Policy, PolicyKind,
-    PoolHandle, Question, RegistrarId, Registration, RegistrationLife, Resolution, TableCursor,
-    Timestamp, TransportKind,
+    PolicyParameters, PoolHandle, Question, RegistrarId, Registration, RegistrationLife,
+    Resolution, TableCursor, Timestamp, TransportKind,
 };
 
 const OWN: RegistrarId = RegistrarId::new(1);
@@ -33,42 +33,8 @@ const HANDLES: [&[u8]; POOLS as usize] = [
 fn policy(kind: PolicyKind, value: u32) -> Policy {
     let (weight, load, priority) = (1 + value % 100, value << 20, value);
     let (degradation, dpf, distance) = (1 << 16, 1 << 16, value % 100);
-    match kind {
-        PolicyKind::RoundRobin => Policy::RoundRobin,
-        PolicyKind::WeightedRoundRobin => Policy::WeightedRoundRobin { weight },
-        PolicyKind::Random => Policy::Random,
-        PolicyKind::WeightedRandom => Policy::WeightedRandom { weight },
-        PolicyKind::Priority => Policy::Priority { priority },
-        PolicyKind::LeastUsed => Policy::LeastUsed { load },
-        PolicyKind::LeastUsedDegradation => Policy::LeastUsedDegradation { load, degradation },
-        PolicyKind::RandomizedLeastUsed => Policy::RandomizedLeastUsed { load },
-        PolicyKind::WeightedRandomDpf => Policy::WeightedRandomDpf { weight, dpf, distance },
-        PolicyKind::LeastUsedDpf => Policy::LeastUsedDpf { load, dpf, distance },
-        PolicyKind::PriorityLeastUsed
-        | PolicyKind::RandomizedPriorityLeastUsed
-        | PolicyKind::RandomizedLeastUsedDegradation
-        | PolicyKind::PriorityLeastUsedDegradation
-        | PolicyKind::RandomizedPriorityLeastUsedDegradation
-        | PolicyKind::LeastUsedDegradationDpf
-        | PolicyKind::PriorityLeastUsedDpf
-        | PolicyKind::PriorityLeastUsedDegradationDpf => {
-            unreachable!("one of each family is enough")
-        }
-    }
+    kind.with(PolicyParameters { weight, load, priority, degradation, dpf, distance })
 }
-
-const KINDS: [PolicyKind; 10] = [
-    PolicyKind::RoundRobin,
-    PolicyKind::WeightedRoundRobin,
-    PolicyKind::Random,
-    PolicyKind::WeightedRandom,
-    PolicyKind::Priority,
-    PolicyKind::LeastUsed,
-    PolicyKind::LeastUsedDegradation,
-    PolicyKind::RandomizedLeastUsed,
-    PolicyKind::WeightedRandomDpf,
-    PolicyKind::LeastUsedDpf,
-];
 
 /// A handlespace, and buffers that are used again.
 struct Steady {
@@ -177,7 +143,7 @@ impl Steady {
 
 #[test]
 fn the_steady_state_of_every_family_of_policies_does_not_allocate() {
-    for kind in KINDS {
+    for kind in PolicyKind::ALL {
         let mut steady = Steady::new(kind);
         for round in 0..8 {
             steady.round(round);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rserpool_engine::{
     AssociationId, ChannelUse, Config, ElementKey, Handlespace, PeId, Policy, PolicyKind,
-    PoolHandle, Question, RegisterError, Registered, RegistrarId, Registration, RegistrationLife,
-    Resolution, TableCursor, Timestamp, TransportKind, UnknownPool,
+    PolicyParameters, PoolHandle, Question, RegisterError, Registered, RegistrarId, Registration,
+    RegistrationLife, Resolution, TableCursor, Timestamp, TransportKind, UnknownPool,
 };
 
 const POOLS: u16 = 24;
@@ -28,40 +28,7 @@ fn policy(pool: u16, value: u32) -> Policy {
     let kind = PolicyKind::ALL[usize::from(pool % POOLS) % PolicyKind::ALL.len()];
     let (weight, load, priority) = (value % 5, value << 20, value);
     let (degradation, dpf, distance) = (value << 10, value << 8, value % 100);
-    match kind {
-        PolicyKind::RoundRobin => Policy::RoundRobin,
-        PolicyKind::WeightedRoundRobin => Policy::WeightedRoundRobin { weight },
-        PolicyKind::Random => Policy::Random,
-        PolicyKind::WeightedRandom => Policy::WeightedRandom { weight },
-        PolicyKind::Priority => Policy::Priority { priority },
-        PolicyKind::LeastUsed => Policy::LeastUsed { load },
-        PolicyKind::LeastUsedDegradation => Policy::LeastUsedDegradation { load, degradation },
-        PolicyKind::PriorityLeastUsed => Policy::PriorityLeastUsed { load, degradation },
-        PolicyKind::RandomizedLeastUsed => Policy::RandomizedLeastUsed { load },
-        PolicyKind::RandomizedPriorityLeastUsed => {
-            Policy::RandomizedPriorityLeastUsed { load, degradation }
-        }
-        PolicyKind::RandomizedLeastUsedDegradation => {
-            Policy::RandomizedLeastUsedDegradation { load, degradation }
-        }
-        PolicyKind::PriorityLeastUsedDegradation => {
-            Policy::PriorityLeastUsedDegradation { load, degradation }
-        }
-        PolicyKind::RandomizedPriorityLeastUsedDegradation => {
-            Policy::RandomizedPriorityLeastUsedDegradation { load, degradation }
-        }
-        PolicyKind::WeightedRandomDpf => Policy::WeightedRandomDpf { weight, dpf, distance },
-        PolicyKind::LeastUsedDpf => Policy::LeastUsedDpf { load, dpf, distance },
-        PolicyKind::LeastUsedDegradationDpf => {
-            Policy::LeastUsedDegradationDpf { load, degradation, dpf, distance }
-        }
-        PolicyKind::PriorityLeastUsedDpf => {
-            Policy::PriorityLeastUsedDpf { load, degradation, dpf, distance }
-        }
-        PolicyKind::PriorityLeastUsedDegradationDpf => {
-            Policy::PriorityLeastUsedDegradationDpf { load, degradation, dpf, distance }
-        }
-    }
+    kind.with(PolicyParameters { weight, load, priority, degradation, dpf, distance })
 }
 
 /// A registration, from five numbers.

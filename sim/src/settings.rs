@@ -2,31 +2,14 @@
 
 use core::time::Duration;
 
-use rserpool_engine::{Policy, PolicyKind, RegistrationLife};
+use rserpool_engine::{Policy, PolicyKind, PolicyParameters, RegistrationLife};
 use rserpool_proto::enrp;
 
 use crate::chance::Chance;
 use crate::network::{Micros, NodeId, Weather};
 
-/// The policies that have a wire format.
-const KINDS: [PolicyKind; 16] = [
-    PolicyKind::RoundRobin,
-    PolicyKind::WeightedRoundRobin,
-    PolicyKind::Random,
-    PolicyKind::WeightedRandom,
-    PolicyKind::Priority,
-    PolicyKind::LeastUsed,
-    PolicyKind::LeastUsedDegradation,
-    PolicyKind::PriorityLeastUsed,
-    PolicyKind::RandomizedLeastUsed,
-    PolicyKind::RandomizedPriorityLeastUsed,
-    PolicyKind::RandomizedLeastUsedDegradation,
-    PolicyKind::PriorityLeastUsedDegradation,
-    PolicyKind::RandomizedPriorityLeastUsedDegradation,
-    PolicyKind::WeightedRandomDpf,
-    PolicyKind::LeastUsedDpf,
-    PolicyKind::LeastUsedDegradationDpf,
-];
+/// The policies that have a wire format: all but the last two.
+const KINDS: &[PolicyKind] = PolicyKind::ALL.split_at(16).0;
 
 /// One second.
 pub(crate) const SECOND: Micros = 1_000_000;
@@ -248,38 +231,6 @@ pub(crate) fn draw_policy(kind: PolicyKind, chance: &mut Chance) -> Policy {
     let load = chance.below_u32(5) * (u32::MAX / 5);
     let degradation = u32::MAX / (10 + chance.below_u32(90));
     let (dpf, distance) = (u32::MAX / (1_000 + chance.below_u32(1_000)), chance.below_u32(200));
-    match kind {
-        PolicyKind::RoundRobin => Policy::RoundRobin,
-        PolicyKind::WeightedRoundRobin => Policy::WeightedRoundRobin { weight },
-        PolicyKind::Random => Policy::Random,
-        PolicyKind::WeightedRandom => Policy::WeightedRandom { weight },
-        PolicyKind::Priority => Policy::Priority { priority: chance.below_u32(4) },
-        PolicyKind::LeastUsed => Policy::LeastUsed { load },
-        PolicyKind::LeastUsedDegradation => Policy::LeastUsedDegradation { load, degradation },
-        PolicyKind::PriorityLeastUsed => Policy::PriorityLeastUsed { load, degradation },
-        PolicyKind::RandomizedLeastUsed => Policy::RandomizedLeastUsed { load },
-        PolicyKind::RandomizedPriorityLeastUsed => {
-            Policy::RandomizedPriorityLeastUsed { load, degradation }
-        }
-        PolicyKind::RandomizedLeastUsedDegradation => {
-            Policy::RandomizedLeastUsedDegradation { load, degradation }
-        }
-        PolicyKind::PriorityLeastUsedDegradation => {
-            Policy::PriorityLeastUsedDegradation { load, degradation }
-        }
-        PolicyKind::RandomizedPriorityLeastUsedDegradation => {
-            Policy::RandomizedPriorityLeastUsedDegradation { load, degradation }
-        }
-        PolicyKind::WeightedRandomDpf => Policy::WeightedRandomDpf { weight, dpf, distance },
-        PolicyKind::LeastUsedDpf => Policy::LeastUsedDpf { load, dpf, distance },
-        PolicyKind::LeastUsedDegradationDpf => {
-            Policy::LeastUsedDegradationDpf { load, degradation, dpf, distance }
-        }
-        PolicyKind::PriorityLeastUsedDpf => {
-            Policy::PriorityLeastUsedDpf { load, degradation, dpf, distance }
-        }
-        PolicyKind::PriorityLeastUsedDegradationDpf => {
-            Policy::PriorityLeastUsedDegradationDpf { load, degradation, dpf, distance }
-        }
-    }
+    let priority = if kind == PolicyKind::Priority { chance.below_u32(4) } else { 0 };
+    kind.with(PolicyParameters { weight, load, priority, degradation, dpf, distance })
 }

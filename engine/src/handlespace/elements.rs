@@ -124,6 +124,6 @@ impl Handlespace {
         let is_count = kind == PolicyKind::WeightedRoundRobin;
         let degradation = if is_count { 0 } else { element.second };
         let (dpf, distance) = (delay.dpf, delay.distance);
-        kind.with(Values { first: element.first, degradation, dpf, distance })
+        kind.with_values(Values { first: element.first, degradation, dpf, distance })
     }
 }

@@ -45,8 +45,9 @@ impl Watch {
     }
 }
 
-/// How many elements one [`Handlespace::poll_due`] looks at.
-const VISITS: u32 = 64;
+/// How many elements one [`Handlespace::poll_due`] looks at: each may wait for
+/// memory three times, and no call is to take longer than 10 microseconds.
+const VISITS: u32 = 12;
 
 /// What [`Handlespace::poll_due`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +138,7 @@ impl Handlespace {
     /// often as the caller's turn allows. An element that is silent or expired
     /// is to be removed by the caller at once; it is not given again.
     ///
-    /// A call looks at 64 elements at most. If it returns `None` and
+    /// A call looks at twelve elements at most. If it returns `None` and
     /// [`Handlespace::next_deadline`] is not later than `now`, there is more:
     /// call again.
     pub fn poll_due(&mut self, now: Timestamp) -> Option<Due> {
