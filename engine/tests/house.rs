@@ -57,13 +57,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Edges that exist for tests only.
-const DEV_ONLY: &[(&str, &str)] =
-    &[
-        ("rserpool-client", "rserpool-registrar"),
-        ("rserpool-cli", "rserpool-registrar"),
-        ("rserpool-demos", "rserpool-registrar"),
-        ("rserpool-capi", "rserpool-registrar"),
-    ];
+const DEV_ONLY: &[(&str, &str)] = &[
+    ("rserpool-client", "rserpool-registrar"),
+    ("rserpool-cli", "rserpool-registrar"),
+    ("rserpool-demos", "rserpool-registrar"),
+    ("rserpool-capi", "rserpool-registrar"),
+];
 
 /// One of these in a licence expression is enough; see `deny.toml`.
 const LICENCES: &[&str] = &[
