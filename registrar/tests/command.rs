@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use peer::{PATIENCE, Peer, registrar, registration, resolution, resolved};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rserpool-registrar"));
@@ -77,14 +77,6 @@ impl Served {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
         rest
-    }
-
-    /// CPU time of all its threads, in hundredths of a second.
-    fn cpu_ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // The fields after the name in parentheses begin with the third.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
     fn resident_kib(&self) -> usize {

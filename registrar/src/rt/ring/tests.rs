@@ -51,15 +51,14 @@ fn what_a_peer_sends_arrives_until_it_ends() {
         peer.write_all(&bytes).unwrap();
         expected.extend(bytes);
         while arrived.len() < expected.len() {
-            match next(&mut ring) {
-                Event::Received { token: 3, buffer: Ok(Some(received)), more } => {
-                    arrived.extend_from_slice(ring.bytes(&received));
-                    ring.give_back(received);
-                    if !more {
-                        ring.receive(&socket, 3);
-                    }
-                }
-                other => panic!("{other:?}"),
+            let Event::Received { token: 3, buffer: Ok(Some(received)), more } = next(&mut ring)
+            else {
+                panic!("it receives")
+            };
+            arrived.extend_from_slice(ring.bytes(&received));
+            ring.give_back(received);
+            if !more {
+                ring.receive(&socket, 3);
             }
         }
     }
@@ -109,10 +108,14 @@ fn without_a_free_buffer_a_receive_ends_and_loses_nothing() {
     let mut held = Vec::new();
     let refused = loop {
         peer.write_all(&[9; 4096]).unwrap();
-        match next(&mut ring) {
-            Event::Received { buffer: Ok(Some(received)), .. } => held.push(received),
-            Event::Received { buffer: Err(error), more: false, .. } => break error,
-            other => panic!("{other:?}"),
+        let Event::Received { buffer, more, .. } = next(&mut ring) else { panic!("it receives") };
+        match buffer {
+            Ok(Some(received)) => held.push(received),
+            Ok(None) => panic!("the peer sends on"),
+            Err(error) => {
+                assert!(!more);
+                break error;
+            }
         }
     };
     assert_eq!(refused.raw_os_error(), Some(libc::ENOBUFS));
