@@ -46,6 +46,10 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// Most messages received and not yet taken by the application.
     pub queue_max: usize,
+    /// How long a pool element may send no data after it was sent some, before
+    /// it counts as dead: its process is stopped or hangs, while its system
+    /// still acknowledges. Not for services that do not answer everything.
+    pub answer_max: Option<Duration>,
 }
 
 impl Default for Config {
@@ -57,6 +61,7 @@ impl Default for Config {
             retry_pause: Duration::from_millis(20),
             message_bytes_max: 1 << 20,
             queue_max: 64,
+            answer_max: None,
         }
     }
 }
