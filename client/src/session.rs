@@ -53,6 +53,10 @@ pub struct Config {
     pub queue_max: usize,
     /// What carries sessions over SCTP.
     pub sctp: SctpCarrier,
+    /// How long a pool element may send no data after it was sent some, before
+    /// it counts as dead: its process is stopped or hangs, while its system
+    /// still acknowledges. Not for services that do not answer everything.
+    pub answer_max: Option<Duration>,
 }
 
 impl Default for Config {
@@ -65,6 +69,7 @@ impl Default for Config {
             message_bytes_max: 1 << 20,
             queue_max: 64,
             sctp: SctpCarrier::Any,
+            answer_max: None,
         }
     }
 }

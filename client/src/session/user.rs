@@ -299,6 +299,8 @@ impl Task {
     /// no more.
     async fn serve(&mut self, channel: &mut Channel) -> End {
         let mut next = None;
+        // Since when it has not answered.
+        let mut unanswered = None;
         loop {
             if next.is_none() {
                 next = match self.take(channel) {
@@ -306,7 +308,14 @@ impl Task {
                     Err(error) => return End::Failed(error.kind()),
                 };
             }
+            if next.is_some() {
+                unanswered = None;
+            }
+            let queued = channel.queued();
             let failed = tokio::select! {
+                () = overdue(unanswered, self.config.answer_max) => {
+                    return End::Failed(io::ErrorKind::TimedOut);
+                }
                 permit = self.outbox.reserve(), if next.is_some() => match permit {
                     Ok(permit) => {
                         if let Some(event) = next.take() {
@@ -339,6 +348,9 @@ impl Task {
             };
             if let Some(error) = failed {
                 return self.fail(channel, next, &error).await;
+            }
+            if channel.queued() > queued {
+                unanswered.get_or_insert_with(Instant::now);
             }
         }
     }
@@ -373,5 +385,13 @@ impl Task {
                 Ok(next) => next,
             };
         }
+    }
+}
+
+/// Waits until an answer has been missing for too long.
+async fn overdue(since: Option<Instant>, longest: Option<Duration>) {
+    match since.zip(longest) {
+        Some((since, longest)) => tokio::time::sleep_until((since + longest).into()).await,
+        None => std::future::pending().await,
     }
 }
