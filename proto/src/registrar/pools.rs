@@ -26,9 +26,11 @@ mod partings;
 mod registration;
 mod replica;
 mod resolution;
+mod summons;
 
 pub(super) use jobs::Job;
 use partings::Partings;
+use summons::Summons;
 
 /// Where a message comes from.
 #[derive(Debug)]
@@ -88,6 +90,7 @@ pub(super) struct Pools {
     /// to move to it, and those of them that are to be asked yet.
     courted: VecDeque<ElementKey>,
     uncalled: Vec<ElementKey>,
+    summons: Summons,
     keys: Vec<ElementKey>,
     record: Vec<u8>,
     /// The parameter a cause carries.
@@ -117,6 +120,7 @@ impl Pools {
             jobs: VecDeque::new(),
             courted: VecDeque::new(),
             uncalled: Vec::new(),
+            summons: Summons::default(),
             keys: Vec::new(),
             record: Vec::new(),
             data: Vec::new(),
@@ -299,6 +303,7 @@ impl Pools {
             owner.is_some()
                 || home == Some(turn.config.engine.registrar)
                 || self.courted.contains(&key)
+                || self.summons.contains(turn.now, key)
         });
         let Some(key) = own else {
             turn.stats.keep_alive_acks_foreign += 1;

@@ -265,6 +265,27 @@ fn it_is_asked_when_it_is_silent_and_taken_over_when_it_stays_so() {
 }
 
 #[test]
+fn an_element_that_leaves_it_for_our_call_is_kept_and_called_again() {
+    let mut script = Script::serving();
+    let link = script.peer(2, OTHER, checksum(&[7]));
+    script.update(link, OTHER, Update::add(7, OTHER));
+    script.pass(SECOND * 9);
+    assert_eq!(script.home(7), Some(ME.get()), "taken over, and called");
+    // It was cut off only, and still has the element.
+    let link = script.peer(2, OTHER, checksum(&[7]));
+    script.update(link, OTHER, Update::add(7, OTHER));
+    assert_eq!(script.home(7), Some(OTHER), "given back");
+    script.update(link, OTHER, Update::delete(7, OTHER));
+    assert_eq!(script.home(7), Some(ME.get()), "the call may be why it left");
+    script.pass(SECOND * 30);
+    assert_eq!(script.home(7), None, "it never answers");
+    // What left long after the call left for another reason.
+    script.update(link, OTHER, Update::add(8, OTHER));
+    script.update(link, OTHER, Update::delete(8, OTHER));
+    assert_eq!(script.home(8), None);
+}
+
+#[test]
 fn consent_to_its_takeover_is_given_once_the_target_is_silent_to_us_too() {
     let mut script = Script::serving();
     let link = script.peer(2, OTHER, 0xffff);

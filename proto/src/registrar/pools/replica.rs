@@ -224,6 +224,13 @@ impl Pools {
             }
             return Effect::default();
         }
+        if !apply.kin && home == apply.from && self.summons.contains(turn.now, key) {
+            // It left that home because it was called from here.
+            self.summons.remove(key);
+            self.take(turn, key);
+            self.journal.own(&self.space, me);
+            return Effect::default();
+        }
         self.bury_claimed(turn, apply, element);
         let released = self.drop_silently(turn, key);
         if home == me {
@@ -285,6 +292,10 @@ impl Pools {
             return Effect::default();
         }
         if home == me {
+            if standing.provisional && association.is_none() {
+                let until = turn.now.after(turn.config.engine.keep_alive_timeout);
+                self.summons.add(turn.now, key, until);
+            }
             self.journal.own(&self.space, me);
         }
         // A claim of the next term is the element's move from here, or looks
@@ -373,6 +384,7 @@ impl Pools {
         let moved = self.space.get(key).is_some_and(|element| element.home() != me);
         if moved {
             self.courted.retain(|courted| *courted != key);
+            self.summons.remove(key);
             self.space.set_home(turn.now, key, me);
             self.start_life(turn, key);
         }

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Instant;
 
+use rserpool_engine::Timestamp;
 use rserpool_sctp::Progress;
 
 use super::Reactor;
@@ -85,8 +86,12 @@ impl<S: Sockets> Reactor<S> {
     /// Lets each link that has something to do read, gives the shard what it
     /// tells, and sends the answers.
     pub(super) fn work_carriers(&mut self) {
+        if self.carriers.0.is_empty() {
+            return;
+        }
+        let now = self.now();
+        let at = self.instant(now);
         for number in 0..self.carriers.0.len() {
-            let at = Instant::now();
             let polled = self.guarded(|reactor| {
                 let carrier = reactor.carriers.due(number, at)?;
                 Some(carrier.poll(at))
@@ -101,20 +106,19 @@ impl<S: Sockets> Reactor<S> {
                 Err(_) => false,
             };
             while self.carriers.0.get(number).is_some_and(|entry| entry.carrier.has_news()) {
-                self.turn_carrier(number);
+                self.turn_carrier(number, now);
             }
             let _logged = self.guarded(|reactor| {
                 let Some(entry) = reactor.carriers.0.get_mut(number) else { return };
                 // An error comes again with the next poll, which logs it.
-                let _seen = entry.carrier.flush(Instant::now());
+                let _seen = entry.carrier.flush(at);
                 entry.due = again || entry.carrier.take_stirred();
             });
         }
     }
 
     /// A turn of the shard with what a link told.
-    fn turn_carrier(&mut self, number: usize) {
-        let now = self.now();
+    fn turn_carrier(&mut self, number: usize, now: Timestamp) {
         let at = self.instant(now);
         let mut submissions = core::mem::take(&mut self.submissions);
         let _logged = self.guarded(|reactor| {
