@@ -105,7 +105,9 @@ fn judge(cluster: &Cluster, registrar: &Registrar, element: &ElementRef<'_>) -> 
     {
         return Some(format!("which gave no sign of life for {age} us"));
     }
-    let recently = registrar.closed_last + slack > cx.net.now();
+    // A shard that stood still hears of the end only now.
+    let told = registrar.closed_last.max(registrar.stalled_last);
+    let recently = told + slack > cx.net.now();
     if element.association().is_some_and(|it| !registrar.has(it)) && !recently {
         return Some("whose association is gone".to_owned());
     }
