@@ -54,6 +54,9 @@ pub(in crate::registrar) enum Job {
         from: RegistrarId,
         to: RegistrarId,
         kin: bool,
+        /// Elements that the home had when this was ordered. Two orders that
+        /// give the elements of each of two homes to the other end by that.
+        left: u32,
     },
 }
 
@@ -98,7 +101,10 @@ impl Pools {
                 cursor: TableCursor::default(),
             },
             Order::Take { token, from } => Job::Take { token, from },
-            Order::Rehome { token, from, to, kin } => Job::Rehome { token, from, to, kin },
+            Order::Rehome { token, from, to, kin } => {
+                let left = self.space.elements_of_home(from);
+                Job::Rehome { token, from, to, kin, left }
+            }
         };
         self.jobs.push_back(job);
         Effect::default()
@@ -195,8 +201,11 @@ impl Pools {
                 self.journal.own(&self.space, me);
                 self.step_done(*token, used, budget)
             }
-            Job::Rehome { token, from, to, kin } => {
-                let used = self.rehome_some(turn, *from, *to, *kin, budget);
+            Job::Rehome { token, from, to, kin, left } => {
+                let most = budget.min(usize::try_from(*left).unwrap_or(usize::MAX));
+                let used = self.rehome_some(turn, *from, *to, *kin, most);
+                *left = left.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
+                let used = if *left == 0 { used.min(budget.saturating_sub(1)) } else { used };
                 self.step_done(*token, used, budget)
             }
         }
@@ -337,4 +346,43 @@ fn digest(element: &ElementRef<'_>, standing: Standing) -> u64 {
     let head = hash_bytes(before.get(..8).unwrap_or(before), name);
     let standing = u64::from(standing.term) << 1 | u64::from(standing.provisional);
     hash_bytes(after, head ^ hash_bytes(&standing.to_be_bytes(), 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use rserpool_engine::{
+        ChannelUse, PeId, Policy, PoolHandle, Registration, Timestamp, TransportKind,
+    };
+
+    use super::*;
+    use crate::registrar::{Config, Stats};
+
+    #[test]
+    fn two_homes_that_are_given_to_each_other_come_to_an_end() {
+        let config = Config::default();
+        let mut pools = Pools::new(&config);
+        let now = Timestamp::from_micros(1);
+        let homes = [RegistrarId::new(7), RegistrarId::new(8)];
+        for (number, home) in (1..=100).zip(homes.into_iter().cycle()) {
+            let registration = Registration {
+                handle: PoolHandle::new(b"pool"),
+                pe: PeId::new(number),
+                home,
+                association: None,
+                life: RegistrationLife::Infinite,
+                policy: Policy::RoundRobin,
+                transport: TransportKind::Tcp,
+                channel_use: ChannelUse::Data,
+                record: b"",
+            };
+            pools.space.register(now, &registration).unwrap();
+        }
+        let mut stats = Stats::default();
+        let mut turn = Turn { config: &config, dialect: config.sctp, stats: &mut stats, now };
+        for (token, (from, to)) in (1..).zip([(homes[0], homes[1]), (homes[1], homes[0])]) {
+            pools.obey(&mut turn, &Order::Rehome { token, from, to, kin: true });
+        }
+        let used: usize = (0..1000).map(|_| pools.work(&mut turn, 16)).sum();
+        assert!(!pools.has_jobs() && used <= 200, "{used}");
+    }
 }

@@ -292,7 +292,8 @@ impl Pools {
             return Effect::default();
         }
         if home == me {
-            if standing.provisional && association.is_none() {
+            // Our own kind has claims for this.
+            if !apply.kin && standing.provisional && association.is_none() {
                 let until = turn.now.after(turn.config.engine.keep_alive_timeout);
                 self.summons.add(turn.now, key, until);
             }
