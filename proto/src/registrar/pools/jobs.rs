@@ -205,8 +205,11 @@ impl Pools {
                 let most = budget.min(usize::try_from(*left).unwrap_or(usize::MAX));
                 let used = self.rehome_some(turn, *from, *to, *kin, most);
                 *left = left.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
-                let used = if *left == 0 { used.min(budget.saturating_sub(1)) } else { used };
-                self.step_done(*token, used, budget)
+                let done = *left == 0 || used < most;
+                if done {
+                    self.journal.tell(&News::Done { token: *token });
+                }
+                (used, done)
             }
         }
     }
