@@ -124,18 +124,25 @@ pub enum ChannelUse {
 /// The PE checksum of one registrar's elements (RFC 5353, 3.6.2), as an
 /// unfolded sum: sums of shards add up before [`PeChecksum::finish`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PeChecksum(u64);
+pub struct PeChecksum {
+    /// The 16-bit words, first byte high.
+    words: u64,
+    /// The bytes, modulo 2^32: with the words they give the sum of the words
+    /// with the first byte low.
+    bytes: u32,
+}
 
 impl PeChecksum {
     /// The share of one element: the 16-bit words of its pool handle, padded
     /// with zeros, and of its PE identifier.
     #[must_use]
     pub fn of(handle: PoolHandle<'_>, pe: PeId) -> Self {
-        Self::of_parts(Self::share_of_handle(handle), pe.get())
+        let name = handle.as_bytes();
+        Self::of_parts(Self::words_of_handle(handle), Self::bytes_of(name), pe.get())
     }
 
     /// The sum of the words of a pool handle, of at most 65,535 bytes.
-    pub(crate) fn share_of_handle(handle: PoolHandle<'_>) -> u32 {
+    pub(crate) fn words_of_handle(handle: PoolHandle<'_>) -> u32 {
         let words = handle.as_bytes().chunks(2).map(|word| {
             let high = word.first().copied().unwrap_or(0);
             let low = word.get(1).copied().unwrap_or(0);
@@ -144,43 +151,75 @@ impl PeChecksum {
         words.fold(0, u32::wrapping_add)
     }
 
-    /// The share of one element from the sum of its handle's words.
-    pub(crate) const fn of_parts(handle: u32, pe: u32) -> Self {
-        Self(handle as u64 + (pe >> 16) as u64 + (pe & 0xffff) as u64)
+    /// The sum of the bytes of a pool handle.
+    pub(crate) fn bytes_of(name: &[u8]) -> u32 {
+        name.iter().fold(0, |sum, &byte| sum.wrapping_add(byte.into()))
+    }
+
+    /// The share of one element from the sums of its handle.
+    pub(crate) const fn of_parts(words: u32, bytes: u32, pe: u32) -> Self {
+        let [a, b, c, d] = pe.to_be_bytes();
+        Self {
+            words: words as u64 + (pe >> 16) as u64 + (pe & 0xffff) as u64,
+            bytes: bytes.wrapping_add(a as u32 + b as u32 + c as u32 + d as u32),
+        }
     }
 
     /// Adds the share of an element or the sum of another shard.
     pub fn add(&mut self, other: Self) {
-        self.0 += other.0;
+        self.words += other.words;
+        self.bytes = self.bytes.wrapping_add(other.bytes);
     }
 
     /// Takes away a share that was added before.
     pub fn subtract(&mut self, other: Self) {
-        self.0 -= other.0;
+        self.words -= other.words;
+        self.bytes = self.bytes.wrapping_sub(other.bytes);
     }
 
-    /// The unfolded sum as a number, to carry it to another shard.
+    /// The unfolded sums as numbers, to carry them to another shard.
     #[must_use]
-    pub const fn to_bits(self) -> u64 {
-        self.0
+    pub const fn to_bits(self) -> (u64, u32) {
+        (self.words, self.bytes)
     }
 
-    /// The sum of [`PeChecksum::to_bits`].
+    /// The sums of [`PeChecksum::to_bits`].
     #[must_use]
-    pub const fn from_bits(bits: u64) -> Self {
-        Self(bits)
+    pub const fn from_bits((words, bytes): (u64, u32)) -> Self {
+        Self { words, bytes }
     }
 
     /// The checksum on the wire: 0xffff for no element.
     #[must_use]
     pub const fn finish(self) -> u16 {
-        let mut sum = self.0;
-        while sum >> 16 != 0 {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        let [.., high, low] = sum.to_be_bytes();
-        !u16::from_be_bytes([high, low])
+        !fold(self.words)
     }
+
+    /// The checksum as rsplib has it on the wire. It loses what its sum of
+    /// words, first byte low, carries beyond 32 bits: with several thousand
+    /// elements it differs from [`PeChecksum::finish`].
+    #[must_use]
+    pub const fn finish_wrapped(self) -> u16 {
+        // A word and the same word swapped make 257 times their bytes' sum.
+        let [low_words, _] = halves(self.words);
+        let swapped = self.bytes.wrapping_mul(257).wrapping_sub(low_words);
+        (!fold(swapped as u64)).swap_bytes()
+    }
+}
+
+/// The lower and the upper half.
+const fn halves(number: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
+    [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])]
+}
+
+/// The one's complement sum of the 16-bit words of a sum.
+const fn fold(mut sum: u64) -> u16 {
+    while sum >> 16 != 0 {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    let [.., high, low] = sum.to_be_bytes();
+    u16::from_be_bytes([high, low])
 }
 
 #[cfg(test)]
@@ -191,6 +230,7 @@ mod tests {
     fn checksums_equal_those_seen_on_the_wire() {
         let share = |handle: &str, pe| PeChecksum::of(PoolHandle::new(handle.as_bytes()), PeId(pe));
         assert_eq!(PeChecksum::default().finish(), 0xffff);
+        assert_eq!(PeChecksum::default().finish_wrapped(), 0xffff);
         assert_eq!(share("PPPool", 0x0101_0101).finish(), 0xedd1);
         assert_eq!(share("PPPool", 0x0202_0202).finish(), 0xebcf);
         let mut both = share("PPPool", 0x0101_0101);
@@ -199,8 +239,33 @@ mod tests {
         assert_eq!(share("EchoPool", 0x1122_3344).finish(), 0x4deb);
         assert_eq!(share("abcde", 1).finish(), 0xd637);
         assert_eq!(share("a", 0xffff_ffff).finish(), 0x9eff);
+        assert_eq!(both.finish_wrapped(), 0xd9a1);
         both.subtract(share("PPPool", 0x0101_0101));
         both.subtract(share("PPPool", 0x0202_0202));
         assert_eq!(both.finish(), 0xffff);
+    }
+    #[test]
+    fn beyond_32_bits_the_checksum_of_rsplib_is_another() {
+        let handle = [b'z'; 32];
+        let handle = PoolHandle::new(&handle);
+        let mut sum = PeChecksum::default();
+        let mut words = 0_u64;
+        let mut wrapped = 0_u32;
+        let mut first = None;
+        for pe in 1..=20_000_u32 {
+            sum.add(PeChecksum::of(handle, PeId(pe)));
+            for word in handle.as_bytes().chunks(2).chain(pe.to_be_bytes().chunks(2)) {
+                let &[one, two] = word else { unreachable!("all have two bytes") };
+                words += u64::from(u16::from_be_bytes([one, two]));
+                wrapped = wrapped.wrapping_add(u16::from_le_bytes([one, two]).into());
+            }
+            assert_eq!(sum.finish(), !fold(words));
+            assert_eq!(sum.finish_wrapped(), (!fold(wrapped.into())).swap_bytes());
+            if sum.finish() != sum.finish_wrapped() {
+                first.get_or_insert_with(|| (pe, sum.finish(), sum.finish_wrapped()));
+            }
+        }
+        // The carry that is lost counts one, the first byte low.
+        assert_eq!(first, Some((8042, 0xc9b2, 0xcab2)));
     }
 }

@@ -26,8 +26,8 @@ pub(crate) struct Pool {
     handle: [u8; INLINE],
     /// Of its handle.
     pub(crate) hash: u64,
-    /// The share of the handle in the checksum of each element.
-    share: u32,
+    /// The words of the handle, for the checksum of each element.
+    words: u32,
     pub(crate) roster: Roster,
     pub(crate) order: Order,
     /// The policy of the first element.
@@ -48,7 +48,7 @@ impl Default for Pool {
             roster: Roster::EMPTY,
             hash: 0,
             len: 0,
-            share: 0,
+            words: 0,
             policy: Policy::RoundRobin,
         }
     }
@@ -92,7 +92,7 @@ impl Pool {
             roster: Roster::EMPTY,
             hash,
             len: 0,
-            share: PeChecksum::share_of_handle(handle),
+            words: PeChecksum::words_of_handle(handle),
             policy,
         }
     }
@@ -150,7 +150,13 @@ impl Pool {
 
     /// The share of one of its elements in the PE checksum of its home.
     #[inline]
-    pub(crate) const fn share(&self, pe: u32) -> PeChecksum {
-        PeChecksum::of_parts(self.share, pe)
+    pub(crate) fn share(&self, names: &Arena<u8>, pe: u32) -> PeChecksum {
+        // The bytes behind a short handle are zero.
+        let bytes = if self.is_apart() {
+            PeChecksum::bytes_of(self.handle(names).as_bytes())
+        } else {
+            PeChecksum::bytes_of(&self.handle)
+        };
+        PeChecksum::of_parts(self.words, bytes, pe)
     }
 }

@@ -28,7 +28,7 @@ mod table;
 mod takeover;
 mod tally;
 
-pub use config::{Admission, Arbitration, Config, Suggestions, Target};
+pub use config::{Admission, Arbitration, ChecksumForm, Config, Suggestions, Target};
 pub(crate) use exchange::{Apply, Digests, News, Order, Source, has_bucket};
 pub(crate) use group::HOMES_MAX;
 pub use group::{Group, Output, Phase};

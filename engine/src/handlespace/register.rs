@@ -222,7 +222,7 @@ impl Handlespace {
         }
         element.store(&mut self.bytes, new.record);
         self.orders.link(&mut record.order, element, key, new.policy.standing(), now);
-        self.homes.add_to(&mut self.elements, home, slot, record.share(pe));
+        self.homes.add_to(&mut self.elements, home, slot, record.share(&self.bytes, pe));
         if let Some(group) = association {
             self.associations.add_to(&mut self.elements, group, slot, PeChecksum::default());
         }
@@ -307,7 +307,7 @@ impl Handlespace {
 
     fn share(&self, slot: u32) -> PeChecksum {
         let element = &self.elements[slot];
-        self.pools[element.pool()].share(element.pe)
+        self.pools[element.pool()].share(&self.bytes, element.pe)
     }
 
     /// Moves an element to another home; returns the one before if it was
@@ -364,7 +364,7 @@ impl Handlespace {
             self.homes.replace_mark(home, mark, 0);
             self.marks[slot] = 0;
         }
-        self.homes.remove(&mut self.elements, home, slot, record.share(pe));
+        self.homes.remove(&mut self.elements, home, slot, record.share(&self.bytes, pe));
         if let Some(group) = association {
             self.associations.remove(&mut self.elements, group, slot, PeChecksum::default());
         }
@@ -441,7 +441,7 @@ impl Handlespace {
     fn take(&mut self, now: Timestamp, from: u32, slot: u32) {
         let own = self.watch.own;
         let element = &mut self.elements[slot];
-        let share = self.pools[element.pool()].share(element.pe);
+        let share = self.pools[element.pool()].share(&self.bytes, element.pe);
         element.set_home(own);
         element.set(Flag::TakenOver);
         if !element.has(Flag::Waiting) {

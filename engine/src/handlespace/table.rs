@@ -46,7 +46,7 @@ impl Handlespace {
         sum: &mut PeChecksum,
     ) -> bool {
         self.visit_page(cursor, Some(home), limit, |pool, key| {
-            sum.add(pool.share(self.elements[key.index].pe));
+            sum.add(pool.share(&self.bytes, self.elements[key.index].pe));
         })
     }
 

@@ -15,6 +15,18 @@ pub enum Arbitration {
     LargerId,
 }
 
+/// How the PE checksum is told to registrars of other kinds (RFC 5353, 3.6.2).
+/// Either form of a peer's checksum is taken for right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChecksumForm {
+    /// As rsplib sums it up, in 32 bits: another one with thousands of
+    /// elements would have it download the handlespace for ever.
+    #[default]
+    Wrapped,
+    /// By the letter of the RFC.
+    Exact,
+}
+
 /// Who may be in the group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Admission {
@@ -66,6 +78,8 @@ pub struct Config {
     pub admission: Admission,
     /// Who wins a take-over.
     pub arbitration: Arbitration,
+    /// The form of the PE checksum toward others.
+    pub checksum_form: ChecksumForm,
     /// Whether elements are suggested to other registrars.
     pub suggestions: Suggestions,
     /// How long a starting registrar listens for others before it goes into
@@ -111,6 +125,7 @@ impl Default for Config {
             mentors: Vec::new(),
             admission: Admission::default(),
             arbitration: Arbitration::default(),
+            checksum_form: ChecksumForm::default(),
             suggestions: Suggestions::default(),
             startup: Duration::from_secs(5),
             heartbeat: Duration::from_millis(2400),

@@ -419,7 +419,7 @@ mod tests {
                 let _ = Order::read(&bytes[..end]);
             }
         }
-        let own = Tally { checksum: PeChecksum::from_bits(5), values: 1 << 40 };
+        let own = Tally { checksum: PeChecksum::from_bits((5, 6)), values: 1 << 40 };
         let news = [
             News::Update {
                 deleted: true,

@@ -521,8 +521,9 @@ impl Group {
             Purpose::Check { peer, checksum, values } => {
                 let found = round.sums.iter().find(|(home, _)| *home == peer);
                 let sum = found.map(|(_, sum)| *sum).unwrap_or_default();
-                let equal = sum.checksum.finish() == checksum
-                    && values.is_none_or(|values| values == sum.values);
+                let forms = [sum.checksum.finish(), sum.checksum.finish_wrapped()];
+                let equal =
+                    forms.contains(&checksum) && values.is_none_or(|values| values == sum.values);
                 self.checked(now, peer, equal);
             }
             Purpose::Homes => self.adopt_orphans(now, &round.sums),

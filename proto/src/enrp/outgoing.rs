@@ -8,7 +8,7 @@ use rserpool_codec::enrp::{Body, Message, Server};
 use rserpool_codec::{Addresses, Causes, Element, LengthForm, Transport, parameter};
 use rserpool_engine::{ChannelUse, PoolHandle, RegistrarId, Timestamp, TransportKind};
 
-use super::config::Suggestions;
+use super::config::{ChecksumForm, Suggestions};
 use super::exchange::{News, Order};
 use super::group::{Group, Output, Purpose};
 use super::link::LinkId;
@@ -75,8 +75,10 @@ impl Group {
         let has_transport = port != 0 && !self.config.addresses.is_empty();
         let server = has_transport.then_some(Server { registrar: self.id, transport });
         let tally = self.tally();
-        let checksum = Some(tally.checksum.finish());
         let is_kin = self.peer(receiver).is_some_and(super::peer::Peer::is_kin);
+        let wrapped = !is_kin && self.config.checksum_form == ChecksumForm::Wrapped;
+        let sum = tally.checksum;
+        let checksum = Some(if wrapped { sum.finish_wrapped() } else { sum.finish() });
         let values = is_kin.then_some(tally.values);
         let body = Body::Presence { reply_required, checksum, server };
         let start = out.len();

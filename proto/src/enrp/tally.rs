@@ -35,11 +35,14 @@ impl Tally {
     }
 
     pub(crate) fn emit(self, out: &mut Vec<u8>) {
-        out.u64(self.checksum.to_bits());
+        let (words, bytes) = self.checksum.to_bits();
+        out.u64(words);
+        out.u32(bytes);
         out.u64(self.values);
     }
 
     pub(super) fn read(from: &mut Unpack<'_>) -> Option<Self> {
-        Some(Self { checksum: PeChecksum::from_bits(from.u64()?), values: from.u64()? })
+        let checksum = PeChecksum::from_bits((from.u64()?, from.u32()?));
+        Some(Self { checksum, values: from.u64()? })
     }
 }

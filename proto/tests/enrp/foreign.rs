@@ -8,6 +8,7 @@ use rserpool_codec::{Addresses, Element, Elements, Transport};
 use rserpool_engine::{
     ChannelUse, PeChecksum, PeId, Policy, PoolHandle, RegistrarId, TransportKind,
 };
+use rserpool_proto::enrp::ChecksumForm;
 
 use super::cluster::element;
 use super::script::{ME, Script, Update, pe_host};
@@ -207,6 +208,52 @@ fn a_checksum_that_stays_different_asks_for_its_whole_table() {
     let pools = Pools::list(&pools);
     script.say(link, OTHER, Body::HandleTableResponse { rejected: false, more: false, pools });
     assert_eq!((script.home(7), script.home(8)), (Some(OTHER), None));
+}
+
+#[test]
+fn the_checksum_of_thousands_of_elements_is_told_as_rsplib_sums_them_up() {
+    for (form, expected) in [(ChecksumForm::Wrapped, 0xcab2), (ChecksumForm::Exact, 0xc9b2)] {
+        let mut script = Script::with(|config| config.checksum_form = form);
+        for pe in 1..=8042 {
+            script.register(&"z".repeat(32), pe, TransportKind::Sctp);
+        }
+        let link = script.peer(2, OTHER, 0xffff);
+        let sent = script.heard(link);
+        let presence = sent.iter().find(|bytes| bytes[0] == PRESENCE).unwrap();
+        let Body::Presence { checksum, .. } = Message::parse(presence).unwrap().body else {
+            panic!()
+        };
+        assert_eq!(checksum, Some(expected));
+    }
+}
+
+#[test]
+fn either_checksum_of_thousands_of_elements_is_right() {
+    let pes: Vec<u32> = (0xffff_0000..0xffff_8000).collect();
+    let mut sum = PeChecksum::default();
+    for &pe in &pes {
+        sum.add(PeChecksum::of(PoolHandle::new(b"pool"), PeId::new(pe)));
+    }
+    let forms = [sum.finish(), sum.finish_wrapped()];
+    assert_ne!(forms[0], forms[1]);
+    for (told, right) in [(forms[0], true), (forms[1], true), (forms[0] ^ 0x1100, false)] {
+        let mut script = Script::serving();
+        let link = script.peer(2, OTHER, 0xffff);
+        // The audit at the beginning is refused.
+        let pools = Pools::EMPTY;
+        script.say(link, OTHER, Body::HandleTableResponse { rejected: true, more: false, pools });
+        for &pe in &pes {
+            script.update(link, OTHER, Update::add(pe, OTHER));
+        }
+        script.heard(link);
+        let mut asked = false;
+        for _ in 0..20 {
+            script.pass(SECOND);
+            script.appear(link, 2, OTHER, told);
+            asked |= script.heard(link).iter().any(|bytes| bytes[0] == TABLE_REQUEST);
+        }
+        assert_eq!(asked, !right);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::net::TcpListener;
 
 use rserpool_engine::TransportKind;
-use rserpool_proto::enrp::{self, Arbitration, Target};
+use rserpool_proto::enrp::{self, Arbitration, ChecksumForm, Target};
 
 use crate::announce::{Interface, interfaces};
 use crate::options::ENRP_PORT;
@@ -172,6 +172,7 @@ impl GroupPlan {
             tcp_port: self.bound.tcp.first().map(SocketAddr::port),
             mentors: mentors.collect(),
             arbitration: if rfc { Arbitration::LargerId } else { Arbitration::SmallerId },
+            checksum_form: if rfc { ChecksumForm::Exact } else { ChecksumForm::Wrapped },
             // Others of a group are heard within a heartbeat and an eighth.
             startup: Duration::from_secs(5).min(heartbeat * 5 / 4),
             heartbeat,
