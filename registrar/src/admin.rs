@@ -23,11 +23,12 @@ mod view;
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use answer::Answer;
 use request::Request;
@@ -37,6 +38,11 @@ pub(crate) use view::View;
 const CLIENTS_MAX: usize = 16;
 /// How long a client may take to ask, or to take its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a client has to take it that there is no place for it: nobody else
+/// is accepted meanwhile.
+const BUSY_PATIENCE: Duration = Duration::from_millis(20);
+/// How long a client may take to close after its answer.
+const LINGER: Duration = Duration::from_secs(1);
 /// After an error that would otherwise come again at once.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
@@ -97,7 +103,7 @@ fn accept(listener: &TcpListener, view: &Arc<View>, over: &AtomicBool) {
             }
         };
         if clients.load(Ordering::Acquire) >= CLIENTS_MAX {
-            let _unheard = give(&stream, &Answer::busy());
+            let _unheard = give(&stream, &Answer::busy(), BUSY_PATIENCE);
             continue;
         }
         let seat = Seat::take(&clients);
@@ -136,15 +142,33 @@ fn serve(stream: &TcpStream, view: &View) -> io::Result<()> {
         Ok(request) => answer::to(&request, view),
         Err(refused) => refused,
     };
-    give(stream, &answer)
+    give(stream, &answer, PATIENCE)
 }
 
-fn give(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(&answer.to_bytes())?;
+/// Gives an answer within this time, however slowly the client takes it.
+fn give(mut stream: &TcpStream, answer: &Answer, patience: Duration) -> io::Result<()> {
+    let until = Instant::now() + patience;
+    let bytes = answer.to_bytes();
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        stream.set_write_timeout(Some(left(until)?))?;
+        let written = stream.write(rest)?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
     stream.shutdown(Shutdown::Write)?;
     // Until the client closes too: a reset could take the answer from it.
-    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    let _rest = io::copy(&mut io::Read::take(stream, 64 << 10), &mut io::sink());
-    Ok(())
+    let until = Instant::now() + LINGER.min(patience);
+    let mut unwanted = [0; 1024];
+    loop {
+        stream.set_read_timeout(Some(left(until)?))?;
+        if stream.read(&mut unwanted)? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// The time that is left.
+fn left(until: Instant) -> io::Result<Duration> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }

@@ -6,6 +6,8 @@ mod peer;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use peer::{Peer, hex, options, registration, resolution};
 use rserpool_registrar::{AdminAddress, Host, Options, Running, StartError, start};
@@ -136,6 +138,26 @@ fn what_is_asked_wrongly_is_refused_and_harms_nobody() {
     let silent: Vec<_> = (0..40).map(|_| TcpStream::connect(at).unwrap()).collect();
     drop(silent);
     peer::eventually("it serves again", || ask(at, "/healthz").0 == 200);
+}
+
+#[test]
+fn clients_that_never_stop_sending_keep_no_place_and_hold_up_no_end() {
+    let running = with_admin(Host::Epoll, 1);
+    let (sender, pace) = mpsc::channel::<()>();
+    // More than there are places.
+    let mut clients: Vec<_> =
+        (0..20).map(|_| TcpStream::connect(address(&running)).unwrap()).collect();
+    for client in &mut clients {
+        client.write_all(b"GET /healthz HTTP/1.1\r\n\r\n").unwrap();
+    }
+    let until = Instant::now() + peer::PATIENCE;
+    while !clients.is_empty() {
+        assert!(Instant::now() < until, "{} of them are still listened to", clients.len());
+        clients.retain_mut(|client| client.write_all(b"x").is_ok());
+        pace.recv_timeout(Duration::from_millis(50)).unwrap_err();
+    }
+    assert_eq!(ask(address(&running), "/healthz").0, 200);
+    drop(sender);
 }
 
 #[test]
