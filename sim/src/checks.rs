@@ -80,11 +80,20 @@ fn judge(cluster: &Cluster, registrar: &Registrar, element: &ElementRef<'_>) -> 
     {
         return Some("which it said is deregistered".to_owned());
     }
-    // What is of another home, or was taken over, is its word.
+    // What has no association here is the word of another.
     element.association()?;
     let Some(heard) = cx.model.news(registrar.index, number) else {
         return Some("of which it never heard".to_owned());
     };
+    // A shard that stood still hears of the end only now.
+    let told = registrar.closed_last.max(registrar.stalled_last);
+    let recently = told + SLACK + 10 * cx.settings.mesh_delay > cx.net.now();
+    if element.association().is_some_and(|it| !registrar.has(it)) && !recently {
+        return Some("whose association is gone".to_owned());
+    }
+    if element.home() != registrar.id || element.is_taken_over() {
+        return None;
+    }
     let local = cx.local(registrar.node);
     let slack = SLACK + 10 * cx.settings.mesh_delay;
     let late = |since: Timestamp, bound: Micros| {
@@ -98,18 +107,10 @@ fn judge(cluster: &Cluster, registrar: &Registrar, element: &ElementRef<'_>) -> 
     }
     let (interval, timeout) =
         (micros(cx.settings.keep_alive_interval), micros(cx.settings.keep_alive_timeout));
-    let is_own = element.home() == registrar.id;
-    if is_own
-        && interval > 0
+    if interval > 0
         && let Some(age) = late(heard.alive, interval * 5 / 4 + timeout)
     {
         return Some(format!("which gave no sign of life for {age} us"));
-    }
-    // A shard that stood still hears of the end only now.
-    let told = registrar.closed_last.max(registrar.stalled_last);
-    let recently = told + slack > cx.net.now();
-    if element.association().is_some_and(|it| !registrar.has(it)) && !recently {
-        return Some("whose association is gone".to_owned());
     }
     None
 }

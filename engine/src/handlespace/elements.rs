@@ -108,6 +108,13 @@ impl<'a> ElementRef<'a> {
         self.record_of().has(Flag::Waiting)
     }
 
+    /// Whether it is this registrar's without having registered here: it was
+    /// given to it, and has not registered since.
+    #[must_use]
+    pub fn is_taken_over(&self) -> bool {
+        self.record_of().has(Flag::TakenOver)
+    }
+
     /// The bytes kept with it.
     #[must_use]
     pub fn record(&self) -> &'a [u8] {

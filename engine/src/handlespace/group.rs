@@ -77,6 +77,16 @@ impl Handlespace {
         true
     }
 
+    /// The element has no association here any more. `false` if it was removed
+    /// before.
+    pub fn detach(&mut self, key: ElementKey) -> bool {
+        if !self.is_there(key) {
+            return false;
+        }
+        self.move_association(key.index, None);
+        true
+    }
+
     /// Starts the life of an element anew, with this length. `false` if it was
     /// removed before.
     pub fn start_life(&mut self, now: Timestamp, key: ElementKey, life: RegistrationLife) -> bool {
@@ -102,5 +112,42 @@ impl TableCursor {
     #[must_use]
     pub const fn from_bits(bits: u64) -> Self {
         Self { pool: (bits >> 32) as u32, number: (bits & 0xffff_ffff) as u32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ChannelUse, Config, Due, PeId, Policy, PoolHandle, Registration, TransportKind};
+
+    #[test]
+    fn an_element_of_another_home_may_keep_its_association_or_lose_it() {
+        let (own, other) = (RegistrarId::new(1), RegistrarId::new(2));
+        let mut space = Handlespace::new(Config { registrar: own, ..Config::default() });
+        let association = AssociationId(7);
+        let registration = Registration {
+            handle: PoolHandle::new(b"pool"),
+            pe: PeId::new(1),
+            home: other,
+            association: Some(association),
+            life: RegistrationLife::Infinite,
+            policy: Policy::RoundRobin,
+            transport: TransportKind::Tcp,
+            channel_use: ChannelUse::Data,
+            record: b"",
+        };
+        let (now, late) = (Timestamp::from_micros(1), Timestamp::from_micros(3_600_000_000));
+        let key = space.register(now, &registration).unwrap().key;
+        assert_eq!(space.first_of_association(association), Some(key));
+        assert!((0..10).all(|_| space.poll_due(late).is_none()), "its home watches over it");
+        assert!(space.set_home(late, key, own));
+        assert!(space.get(key).unwrap().is_taken_over());
+        assert_eq!(space.poll_due(late), Some(Due::KeepAlive(key)));
+        assert!(space.set_home(late, key, other) && space.detach(key));
+        let element = space.get(key).unwrap();
+        assert!(!element.is_taken_over() && element.association().is_none());
+        assert_eq!(space.first_of_association(association), None);
+        space.assert_invariants();
+        assert!(space.remove(key) && !space.detach(key));
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Standing {
     pub(crate) unreachable: bool,
     /// The home is of another kind: the registration life runs here.
     pub(crate) lapses: bool,
+    /// Its home says that it is gone, and it is asked whether that is so.
+    pub(crate) doubted: bool,
     /// The audit that saw the element last.
     pub(crate) stamp: u16,
 }
@@ -29,6 +31,7 @@ pub(crate) struct Standing {
 const PROVISIONAL: u64 = 1 << 32;
 const UNREACHABLE: u64 = 1 << 33;
 const LAPSES: u64 = 1 << 34;
+const DOUBTED: u64 = 1 << 35;
 const STAMP_SHIFT: u32 = 48;
 
 impl Standing {
@@ -39,6 +42,7 @@ impl Standing {
             provisional: tag & PROVISIONAL != 0,
             unreachable: tag & UNREACHABLE != 0,
             lapses: tag & LAPSES != 0,
+            doubted: tag & DOUBTED != 0,
             stamp: u16::try_from(tag >> STAMP_SHIFT).unwrap_or(0),
         }
     }
@@ -50,18 +54,19 @@ impl Standing {
             | flag(self.provisional, PROVISIONAL)
             | flag(self.unreachable, UNREACHABLE)
             | flag(self.lapses, LAPSES)
+            | flag(self.doubted, DOUBTED)
             | (u64::from(self.stamp) << STAMP_SHIFT)
     }
 
     /// The standing a peer's claim gives an element.
     pub(crate) const fn of_claim(claim: Claim, stamp: u16) -> Self {
         let Claim { term, provisional, unreachable, lapses, left: _ } = claim;
-        Self { term, provisional, unreachable, lapses, stamp }
+        Self { term, provisional, unreachable, lapses, doubted: false, stamp }
     }
 
     /// The claim to tell peers.
     pub(crate) const fn claim(self, left: bool) -> Claim {
-        let Self { term, provisional, unreachable, lapses, stamp: _ } = self;
+        let Self { term, provisional, unreachable, lapses, doubted: _, stamp: _ } = self;
         Claim { term, provisional, left, unreachable, lapses }
     }
 
@@ -70,7 +75,7 @@ impl Standing {
     pub(crate) const fn heard(self, moved: bool) -> Self {
         let up = moved || self.provisional;
         let term = self.term.saturating_add(up as u32);
-        Self { term, provisional: false, lapses: false, ..self }
+        Self { term, provisional: false, lapses: false, doubted: false, ..self }
     }
 
     /// Whether this claim of `home` is greater than `other` of `other_home`.
@@ -88,7 +93,7 @@ mod tests {
     const B: RegistrarId = RegistrarId::new(2);
 
     const fn standing(term: u32, provisional: bool) -> Standing {
-        Standing { term, provisional, unreachable: false, lapses: false, stamp: 0 }
+        Standing { term, provisional, unreachable: false, lapses: false, doubted: false, stamp: 0 }
     }
 
     #[test]
@@ -113,6 +118,7 @@ mod tests {
             provisional: true,
             unreachable: true,
             lapses: true,
+            doubted: true,
             stamp: u16::MAX,
         };
         assert_eq!(Standing::of_tag(it.tag()), it);

@@ -28,8 +28,9 @@ pub(super) struct Grave {
 /// The elements that are gone, by the hash of their name.
 #[derive(Debug, Default)]
 pub(super) struct Graves {
-    graves: BTreeMap<u64, Grave>,
-    /// In the order they went.
+    graves: BTreeMap<u64, (Timestamp, Grave)>,
+    /// In the order they went. One that came back, or went again, has a place
+    /// here that is no longer its own: its time is another.
     order: VecDeque<(Timestamp, u64)>,
 }
 
@@ -39,19 +40,20 @@ impl Graves {
         while self.order.len() >= GRAVES_MAX
             || self.order.front().is_some_and(|(at, _)| at.after(REMEMBERED) <= now)
         {
-            if let Some((_, name)) = self.order.pop_front() {
+            if let Some((at, name)) = self.order.pop_front()
+                && self.graves.get(&name).is_some_and(|(buried, _)| *buried == at)
+            {
                 self.graves.remove(&name);
             }
         }
-        if self.graves.insert(name, grave).is_none() {
-            self.order.push_back((now, name));
-        }
+        self.graves.insert(name, (now, grave));
+        self.order.push_back((now, name));
     }
 
     /// What is remembered of an element.
     pub(super) fn find(&self, now: Timestamp, name: u64) -> Option<Grave> {
-        let fresh = self.order.back().is_some_and(|(at, _)| at.after(REMEMBERED) > now);
-        if fresh { self.graves.get(&name).copied() } else { None }
+        let (at, grave) = *self.graves.get(&name)?;
+        (at.after(REMEMBERED) > now).then_some(grave)
     }
 
     /// An element that is not here deregisters. `true`: it is known now that it
@@ -67,7 +69,6 @@ impl Graves {
 
     /// It is back.
     pub(super) fn exhume(&mut self, name: u64) {
-        // Its place in the order stays, and ends a later grave early at worst.
         self.graves.remove(&name);
     }
 }
@@ -91,6 +92,25 @@ mod tests {
         assert_eq!(graves.find(start, 1), None);
         graves.exhume(99_999);
         assert_eq!(graves.find(start, 99_999), None);
+    }
+
+    #[test]
+    fn an_element_that_came_back_and_left_again_is_remembered_as_long_as_any() {
+        let mut graves = Graves::default();
+        let (first, again) = (Timestamp::from_micros(1), Timestamp::from_micros(299_000_000));
+        let grave = Grave { term: 7, left: true, association: None };
+        graves.bury(first, 1, grave);
+        graves.bury(first, 2, grave);
+        graves.exhume(1);
+        graves.bury(again, 1, grave);
+        graves.bury(again, 2, grave);
+        // The places of the first time are cleared away.
+        let later = first.after(REMEMBERED);
+        graves.bury(later, 3, grave);
+        assert_eq!([1, 2].map(|name| graves.find(later, name)), [Some(grave); 2]);
+        assert_eq!(graves.order.len(), 3);
+        let end = again.after(REMEMBERED);
+        assert_eq!([1, 2].map(|name| graves.find(end, name)), [None; 2]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::journal::Journal;
 use super::subscriptions::Subscriptions;
 use super::suspects::{Suspects, Verdict};
 use super::{Config, Dialect, Peer, Stats, association, kind};
+use crate::enrp::Standing;
 
 mod jobs;
 mod partings;
@@ -265,21 +266,24 @@ impl Pools {
         effect
     }
 
-    /// The association of an element that speaks. One that was given up, and
-    /// speaks over the association it came by, is right here.
+    /// The association of an element that speaks, if it is right here. One that
+    /// was given up and asked, and speaks over the association it came by, is.
     fn owner(
         &mut self,
         turn: &mut Turn<'_>,
         key: ElementKey,
         origin: &Origin,
     ) -> Option<AssociationId> {
-        let owner = self.space.get(key)?.association();
-        if owner.is_none() && self.partings.end(key, origin.association) {
-            self.answered_call(turn, key);
-            self.space.attach(key, origin.association);
-            return Some(origin.association);
+        let element = self.space.get(key)?;
+        let association = element.association()?;
+        if element.home() == turn.config.engine.registrar {
+            return Some(association);
         }
-        owner
+        if association != origin.association || !self.partings.end(key, association) {
+            return None;
+        }
+        self.answered_call(turn, key);
+        Some(association)
     }
 
     /// RFC 5352, 3.4. The acknowledgment must come from the element itself.
@@ -312,10 +316,16 @@ impl Pools {
         turn.stats.keep_alive_acks += 1;
         if owner.is_none() {
             self.answered_call(turn, key);
-            if origin.may_add && association::shard_of(origin.association) == turn.config.shard {
+            let before = self.space.get(key).and_then(|element| element.association());
+            if before != Some(origin.association)
+                && origin.may_add
+                && association::shard_of(origin.association) == turn.config.shard
+            {
                 self.space.attach(key, origin.association);
-                effect.added = true;
+                effect = Effect { added: true, released: before };
             }
+        } else if Standing::of_tag(self.space.tag(key)).provisional {
+            self.answered_call(turn, key);
         }
         self.space.keep_alive_acked(turn.now, key);
         self.suspects.forget(key);
@@ -372,12 +382,17 @@ impl Pools {
             return Some(self.call(turn, key, out));
         }
         let until = turn.now.after(turn.config.engine.keep_alive_timeout);
-        if let Some((key, association)) = self.partings.poll_unasked(until) {
-            self.ask(turn, key, out);
-            return Some(Event { association: Some(association), call: None, removed: false });
+        if let Some(parting) = self.partings.poll_unasked(until) {
+            self.ask(turn, parting.key, out);
+            let association = Some(parting.association);
+            return Some(Event { association, call: None, removed: false });
         }
-        if let Some(association) = self.partings.poll_over(turn.now) {
+        if let Some(association) = self.partings.poll_released() {
             return Some(Event { association: Some(association), call: None, removed: true });
+        }
+        if let Some(parting) = self.partings.poll_over(turn.now) {
+            let association = self.part(turn, parting);
+            return Some(Event { association, call: None, removed: association.is_some() });
         }
         let Some(due) = self.space.poll_due(turn.now) else {
             return self.tell_subscriber(turn, out);
@@ -401,7 +416,8 @@ impl Pools {
                 turn.stats.expired += 1;
                 let element = self.space.get(key)?;
                 // Its association's shard knows whether it wants to be told.
-                if element.association().is_some() {
+                let is_here = element.home() == turn.config.engine.registrar;
+                if is_here && element.association().is_some() {
                     let (handle, pe) = (element.handle(), element.pe());
                     let message = Message::DeregistrationResponse { handle, pe, error: None };
                     emit(turn, &message, out);
@@ -440,8 +456,9 @@ impl Pools {
         Event { association: None, call, removed: false }
     }
 
-    /// Removes up to `batch` elements of an association that is gone. Returns
-    /// how many; fewer than `batch`: all are gone.
+    /// Removes up to `batch` elements of an association that is gone; those of
+    /// other homes only lose it. Returns how many; fewer than `batch`: all are
+    /// gone.
     pub(super) fn orphan(
         &mut self,
         turn: &mut Turn<'_>,
@@ -451,8 +468,13 @@ impl Pools {
         self.subscriptions.forget(association);
         for count in 0..batch {
             let Some(key) = self.space.first_of_association(association) else { return count };
-            self.remove(turn, key, Departure::Lost);
-            turn.stats.orphaned += 1;
+            let home = self.space.get(key).map(|element| element.home());
+            if home == Some(turn.config.engine.registrar) {
+                self.remove(turn, key, Departure::Lost);
+                turn.stats.orphaned += 1;
+            } else {
+                self.space.detach(key);
+            }
         }
         batch
     }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use rserpool_engine::Policy;
+use rserpool_engine::{AssociationId, Policy};
 
 use super::cluster::{Cluster, agent_address};
 
@@ -195,6 +195,93 @@ fn of_two_homes_in_one_term_the_one_whose_association_lives_keeps_the_element() 
     cluster.pass(SECOND * 60);
     cluster.assert_equal();
     assert_eq!(cluster.elements(0), [(("pool".to_owned(), 1), 2)].into());
+}
+
+/// An element that moved twice while the first registrar heard nothing, and
+/// answers that one all the same: its association there, and the one at the
+/// third registrar.
+fn answers_its_former_home(cluster: &mut Cluster) -> [AssociationId; 2] {
+    let first = cluster.register(0, "pool", 1);
+    cluster.pass(SECOND / 10);
+    cluster.cut(0, 1);
+    cluster.cut(0, 2);
+    let second = cluster.register(1, "pool", 1);
+    cluster.pass(SECOND / 10);
+    let third = cluster.register(2, "pool", 1);
+    cluster.pass(SECOND / 10);
+    let now = cluster.now;
+    cluster.nodes[1].shards[0].close(now, second);
+    // What the second one said on the way is lost: to the first, the claim of
+    // the third does not follow from its own.
+    cluster.lose(0, 1);
+    cluster.heal();
+    cluster.pass(SECOND / 10);
+    for node in 0..3 {
+        assert_eq!(cluster.elements(node), [(("pool".to_owned(), 1), 1)].into(), "to {node}");
+    }
+    [first, third]
+}
+
+#[test]
+fn an_element_is_not_lost_with_an_association_that_it_left() {
+    for is_told in [true, false] {
+        let mut cluster = Cluster::serving(3);
+        let [first, _] = answers_its_former_home(&mut cluster);
+        let now = cluster.now;
+        cluster.nodes[0].shards[0].close(now, first);
+        cluster.settle();
+        if !is_told {
+            // Then the audit finds out.
+            cluster.lose(0, 2);
+        }
+        for _ in 0..200 {
+            cluster.pass(SECOND / 10);
+            assert!(!cluster.elements(2).is_empty(), "it is there all the time");
+        }
+        cluster.assert_equal();
+        assert_eq!(cluster.elements(0), [(("pool".to_owned(), 1), 3)].into());
+    }
+}
+
+#[test]
+fn an_element_that_answers_nobody_goes_with_the_association_that_it_left() {
+    let mut cluster = Cluster::serving(3);
+    let [first, third] = answers_its_former_home(&mut cluster);
+    cluster.agents_cut.insert(2);
+    let now = cluster.now;
+    cluster.nodes[0].shards[0].close(now, first);
+    cluster.pass(SECOND * 6);
+    cluster.assert_equal();
+    assert_eq!(cluster.elements(0), [].into());
+    // Its association has no element any more, and may go.
+    let now = cluster.now;
+    cluster.nodes[2].shards[0].close(now, third);
+    cluster.pass(SECOND * 10);
+    cluster.assert_equal();
+}
+
+#[test]
+fn an_open_association_does_not_bring_back_an_element_that_left() {
+    let mut cluster = Cluster::serving(3);
+    cluster.register(0, "pool", 1);
+    cluster.pass(SECOND / 10);
+    cluster.cut(0, 1);
+    cluster.cut(0, 2);
+    // The first registrar does not learn that it went on.
+    cluster.agents_cut.insert(0);
+    let second = cluster.register(1, "pool", 1);
+    cluster.pass(SECOND / 10);
+    cluster.lose(0, 1);
+    cluster.lose(0, 2);
+    cluster.deregister(1, second, "pool", 1);
+    cluster.pass(SECOND / 10);
+    cluster.heal();
+    for _ in 0..60 {
+        cluster.pass(SECOND / 10);
+        assert_eq!(cluster.elements(1), [].into());
+        assert_eq!(cluster.elements(2), [].into());
+    }
+    assert_eq!(cluster.elements(0), [].into(), "it did not answer");
 }
 
 #[test]

@@ -226,9 +226,12 @@ impl Pools {
         let Some(element) = self.space.get(key) else { return };
         let bucket = bucket_of(element.handle(), element.pe());
         let seen = Standing::of_tag(self.space.tag(key)).stamp == stamp;
-        if !seen && has_bucket(buckets, bucket) {
-            turn.stats.swept += 1;
-            self.drop_silently(turn, key);
+        if seen || !has_bucket(buckets, bucket) || self.doubt(key, 0) {
+            return;
+        }
+        turn.stats.swept += 1;
+        if let Some(association) = self.drop_silently(turn, key) {
+            self.partings.release(association);
         }
     }
 

@@ -1,72 +1,89 @@
-//! Elements that this registrar gave up to a greater claim that does not follow
-//! from its own, although the association they came by is open.
+//! Elements that are asked over the association they came by, although their
+//! home is another registrar now. It stays theirs as long as it is open.
 //!
-//! The claim may be old news of the element: it registered there, then here,
-//! and the two registrars did not hear of each other. So the element is asked
-//! over its association. If it answers, it is right here, and that is a claim
-//! greater than the one that won: it follows from it, so that an element that
-//! answers everywhere does not go to and fro.
+//! - One that was given up to a claim that does not follow from the one here.
+//!   The claim may be old news of the element: it registered there, then here,
+//!   and the two registrars did not hear of each other.
+//! - One whose home says that it is gone, or does not have it any more. Perhaps
+//!   it only fell silent there, because it is here. It is doubted: if it does
+//!   not answer, it goes.
+//!
+//! If it answers, it is right here, and that is a claim greater than the one
+//! that won: it follows from it, so that an element that answers everywhere
+//! does not go to and fro.
 
 use std::collections::VecDeque;
 
 use rserpool_engine::{AssociationId, ElementKey, Timestamp};
 
-/// Elements asked at once. More are given up without being asked: they come
-/// back with their next re-registration.
+/// Elements asked at once. More are not asked: they come back with their next
+/// re-registration.
 const PARTINGS_MAX: usize = 4096;
 
-/// One of them. Its association counts the element until the parting ends.
+/// One of them.
 #[derive(Clone, Copy, Debug)]
-struct Parting {
-    key: ElementKey,
-    association: AssociationId,
-    /// It has to answer until then.
-    until: Timestamp,
+pub(super) struct Parting {
+    pub(super) key: ElementKey,
+    pub(super) association: AssociationId,
+    /// It goes if it does not answer.
+    pub(super) doubted: bool,
 }
 
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Partings {
-    unasked: VecDeque<(ElementKey, AssociationId)>,
-    /// In the order of their ends.
-    asked: VecDeque<Parting>,
+    unasked: VecDeque<Parting>,
+    /// In the order of the times until which they have to answer.
+    asked: VecDeque<(Timestamp, Parting)>,
+    /// Associations that have one element less.
+    released: VecDeque<AssociationId>,
 }
 
 impl Partings {
-    /// An element is given up. `false`: it is not going to be asked.
-    pub(super) fn begin(&mut self, key: ElementKey, association: AssociationId) -> bool {
+    /// An element is to be asked. `false`: it is not going to be.
+    pub(super) fn begin(&mut self, parting: Parting) -> bool {
         let room = self.unasked.len() + self.asked.len() < PARTINGS_MAX;
         if room {
-            self.unasked.push_back((key, association));
+            self.unasked.push_back(parting);
         }
         room
     }
 
-    /// An element that is to be asked now.
-    pub(super) fn poll_unasked(&mut self, until: Timestamp) -> Option<(ElementKey, AssociationId)> {
-        let (key, association) = self.unasked.pop_front()?;
-        self.asked.push_back(Parting { key, association, until });
-        Some((key, association))
+    /// An element that is to be asked now, and has to answer until then.
+    pub(super) fn poll_unasked(&mut self, until: Timestamp) -> Option<Parting> {
+        let parting = self.unasked.pop_front()?;
+        self.asked.push_back((until, parting));
+        Some(parting)
     }
 
-    /// The association of an element that did not answer: it has one less.
-    pub(super) fn poll_over(&mut self, now: Timestamp) -> Option<AssociationId> {
-        self.asked.front().filter(|parting| parting.until <= now)?;
-        self.asked.pop_front().map(|parting| parting.association)
+    /// An element that did not answer.
+    pub(super) fn poll_over(&mut self, now: Timestamp) -> Option<Parting> {
+        self.asked.front().filter(|(until, _)| *until <= now)?;
+        self.asked.pop_front().map(|(_, parting)| parting)
     }
 
     /// The element spoke over this association. `false`: it was not asked.
     pub(super) fn end(&mut self, key: ElementKey, association: AssociationId) -> bool {
-        let is_it = |it: &Parting| it.key == key && it.association == association;
+        let is_it = |(_, it): &(Timestamp, Parting)| it.key == key && it.association == association;
         let Some(at) = self.asked.iter().position(is_it) else { return false };
         self.asked.remove(at);
         true
     }
 
+    /// An element of this association was removed; its shard is to hear so.
+    pub(super) fn release(&mut self, association: AssociationId) {
+        self.released.push_back(association);
+    }
+
+    /// An association that has one element less.
+    pub(super) fn poll_released(&mut self) -> Option<AssociationId> {
+        self.released.pop_front()
+    }
+
     /// When something is due.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        if self.unasked.is_empty() {
-            self.asked.front().map(|parting| parting.until)
+        if self.unasked.is_empty() && self.released.is_empty() {
+            self.asked.front().map(|(until, _)| *until)
         } else {
             Some(Timestamp::ZERO)
         }

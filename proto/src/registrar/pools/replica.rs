@@ -16,6 +16,7 @@ use rserpool_engine::{
 
 use super::super::graves::Grave;
 use super::super::journal::Change;
+use super::partings::Parting;
 use super::{Effect, Pools, Turn};
 use crate::enrp::{Apply, Source, Standing, Tally, split_record};
 
@@ -92,7 +93,7 @@ impl Pools {
         if apply.from == me {
             self.adopt(turn, apply, element, standing);
         } else {
-            self.replace(turn, apply, element, standing);
+            self.replace(turn, apply, element, standing, None);
         }
         Effect::default()
     }
@@ -107,20 +108,21 @@ impl Pools {
         standing: Standing,
     ) {
         let me = turn.config.engine.registrar;
-        if let Some(key) = self.replace(turn, apply, element, standing) {
+        if let Some(key) = self.replace(turn, apply, element, standing, None) {
             self.take(turn, key);
             self.journal.own(&self.space, me);
         }
     }
 
     /// Registers an element of another home, or of this one if a mentor says
-    /// so, with all its attributes.
+    /// so, with all its attributes. The association it came by here stays.
     fn replace(
         &mut self,
         turn: &mut Turn<'_>,
         apply: &Apply<'_>,
         element: &Element<'_>,
         standing: Standing,
+        association: Option<AssociationId>,
     ) -> Option<ElementKey> {
         let standing = Standing { lapses: !apply.kin, ..standing };
         let life = turn.config.sctp.life_unit.from_wire(element.life)?;
@@ -131,7 +133,7 @@ impl Pools {
             handle: apply.handle,
             pe: element.pe,
             home: apply.from,
-            association: None,
+            association,
             // A home of our own kind says when it is over.
             life: if apply.kin { RegistrationLife::Infinite } else { life },
             policy: element.policy,
@@ -209,11 +211,12 @@ impl Pools {
         let denied =
             theirs.is_some_and(|(claim, theirs)| claim.left && theirs.term >= standing.term);
         if home == me && association.is_some() && (counts || denied) {
-            // It is right here.
+            // An association that is open is not the element's word: perhaps it
+            // went without ending it. Its answer is, and a greater one.
             let term = theirs.map_or(standing.term, |(_, theirs)| theirs.term);
-            let standing = Standing { term, ..standing }.heard(true);
-            self.stand(key, standing);
-            self.assert_home(turn, key);
+            self.stand(key, Standing { term, provisional: true, ..standing });
+            self.journal.own(&self.space, me);
+            self.space.probe(turn.now, key);
             return Effect::default();
         }
         if !counts {
@@ -229,6 +232,11 @@ impl Pools {
             self.summons.remove(key);
             self.take(turn, key);
             self.journal.own(&self.space, me);
+            return Effect::default();
+        }
+        let left = theirs.is_some_and(|(claim, _)| claim.left);
+        let term = theirs.map_or(0, |(claim, _)| claim.term);
+        if !left && home != me && self.doubt(key, term) {
             return Effect::default();
         }
         self.bury_claimed(turn, apply, element);
@@ -288,7 +296,7 @@ impl Pools {
             lapses: true,
             ..standing
         });
-        if self.replace(turn, apply, element, theirs).is_none() {
+        if self.replace(turn, apply, element, theirs, association).is_none() {
             return Effect::default();
         }
         if home == me {
@@ -302,9 +310,42 @@ impl Pools {
         // A claim of the next term is the element's move from here, or looks
         // like it; of others, this registrar's claim is no part.
         let follows = theirs.term == standing.term.saturating_add(1);
-        let asked = association.filter(|_| !follows);
-        let asked = asked.filter(|&association| self.partings.begin(key, association));
-        Effect { added: false, released: association.xor(asked) }
+        if let Some(association) = association.filter(|_| home == me && !follows) {
+            self.partings.begin(Parting { key, association, doubted: false });
+        }
+        Effect::default()
+    }
+
+    /// The home of an element says that it is gone, in this term, or does not
+    /// have it any more. If its association with this registrar is open, it is
+    /// asked over that, and `true`: it stays until then.
+    pub(super) fn doubt(&mut self, key: ElementKey, term: u32) -> bool {
+        let association = self.space.get(key).and_then(|element| element.association());
+        let Some(association) = association else { return false };
+        let standing = Standing::of_tag(self.space.tag(key));
+        let parting = Parting { key, association, doubted: true };
+        let is_asked = standing.doubted || self.partings.begin(parting);
+        if is_asked {
+            let term = standing.term.max(term);
+            self.stand(key, Standing { term, doubted: true, ..standing });
+        }
+        is_asked
+    }
+
+    /// An element did not answer over the association it came by. If it was
+    /// doubted, and nobody spoke of it since, it goes. Returns the association
+    /// that has one element less.
+    pub(super) fn part(&mut self, turn: &Turn<'_>, parting: Parting) -> Option<AssociationId> {
+        let element = self.space.get(parting.key)?;
+        let standing = Standing::of_tag(self.space.tag(parting.key));
+        let is_elsewhere = element.home() != turn.config.engine.registrar;
+        if !(is_elsewhere && parting.doubted && standing.doubted) {
+            return None;
+        }
+        let name = identity_hash(element.handle(), element.pe());
+        let grave = Grave { term: standing.term, left: false, association: None };
+        self.graves.bury(turn.now, name, grave);
+        self.drop_silently(turn, parting.key)
     }
 
     /// Tells all peers that this registrar is the element's home.
@@ -357,10 +398,13 @@ impl Pools {
     pub(super) fn take(&mut self, turn: &Turn<'_>, key: ElementKey) {
         let standing = Standing::of_tag(self.space.tag(key));
         self.space.set_home(turn.now, key, turn.config.engine.registrar);
-        let standing = Standing { provisional: true, lapses: false, ..standing };
+        let standing = Standing { provisional: true, lapses: false, doubted: false, ..standing };
         self.stand(key, standing);
         self.start_life(turn, key);
-        if self.space.get(key).is_some_and(|element| asap_address(&element).is_none()) {
+        let cannot_ask = |element: ElementRef<'_>| {
+            element.association().is_none() && asap_address(&element).is_none()
+        };
+        if self.space.get(key).is_some_and(cannot_ask) {
             // There is no way to ask it.
             self.space.keep_alive_acked(turn.now, key);
         }
