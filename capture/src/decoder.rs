@@ -32,7 +32,7 @@ pub struct Ports {
 /// much there was.
 ///
 /// Memory has a bound, whatever the file says: what is kept of connections and
-/// associations is forgotten beyond 256 MiB, the oldest first.
+/// associations is forgotten beyond 128 MiB each, the oldest first.
 pub fn decode(
     file: impl Read + Send,
     ports: &Ports,
