@@ -63,8 +63,15 @@ fn main() -> ExitCode {
 
 /// Runs what needs a network.
 fn in_runtime(line: &Line) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(std::thread::available_parallelism().map_or(1, usize::from))
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = if threads == 1 {
+        // Nobody to be woken up.
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = builder
+        .worker_threads(threads)
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;

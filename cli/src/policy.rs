@@ -1,7 +1,5 @@
 //! Policies as they are written on the command line.
 
-use std::fmt;
-
 use rserpool_client::Policy;
 
 pub(crate) const HELP: &str = "\
@@ -60,40 +58,6 @@ fn share(text: &str) -> Result<u32, String> {
     match percent {
         Some(percent @ 0.0..=100.0) => Ok((percent / 100.0 * f64::from(u32::MAX)).round() as u32),
         _ => Err(format!("{text:?} is not a percentage from 0% to 100%")),
-    }
-}
-
-/// A policy as people read it.
-pub(crate) struct Shown(pub(crate) Policy);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |value: u32| f64::from(value) * 100.0 / f64::from(u32::MAX);
-        match self.0 {
-            Policy::WeightedRoundRobin { weight } | Policy::WeightedRandom { weight } => {
-                write!(f, "{:?} weight {weight}", self.0.kind())
-            }
-            Policy::Priority { priority } => write!(f, "Priority {priority}"),
-            Policy::LeastUsed { load } | Policy::RandomizedLeastUsed { load } => {
-                write!(f, "{:?} load {:.1}%", self.0.kind(), percent(load))
-            }
-            Policy::LeastUsedDegradation { load, degradation }
-            | Policy::PriorityLeastUsed { load, degradation }
-            | Policy::RandomizedPriorityLeastUsed { load, degradation }
-            | Policy::RandomizedLeastUsedDegradation { load, degradation }
-            | Policy::PriorityLeastUsedDegradation { load, degradation }
-            | Policy::RandomizedPriorityLeastUsedDegradation { load, degradation } => {
-                let (load, degradation) = (percent(load), percent(degradation));
-                write!(f, "{:?} load {load:.1}% +{degradation:.1}%", self.0.kind())
-            }
-            Policy::RoundRobin
-            | Policy::Random
-            | Policy::WeightedRandomDpf { .. }
-            | Policy::LeastUsedDpf { .. }
-            | Policy::LeastUsedDegradationDpf { .. }
-            | Policy::PriorityLeastUsedDpf { .. }
-            | Policy::PriorityLeastUsedDegradationDpf { .. } => write!(f, "{:?}", self.0.kind()),
-        }
     }
 }
 

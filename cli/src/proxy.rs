@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use rserpool_client::{Endpoint, Error, PeId, ResolvedElement, TransportKind};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use self::relay::{AnswerTimeout, Relayed, relay};
@@ -28,6 +29,8 @@ mod stats;
 /// The pause after every element was tried. Doubles up to a second.
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
 
 pub(crate) async fn run(line: &Line, options: &Proxy) -> Result<(), Failure> {
     if options.answer_timeout.is_some() && options.replay == 0 {
@@ -35,9 +38,8 @@ pub(crate) async fn run(line: &Line, options: &Proxy) -> Result<(), Failure> {
     }
     let mut signals = Signals::new()?;
     raise_open_files();
-    let listener = TcpListener::bind(options.listen).await;
     let listener =
-        listener.map_err(|error| Failure::failed(format!("{}: {error}", options.listen)))?;
+        listen(options).map_err(|error| Failure::failed(format!("{}: {error}", options.listen)))?;
     let at = listener.local_addr().map_err(Failure::failed)?;
     let access = line.registrars.look(config(line))?;
     let proxy = Arc::new(User {
@@ -58,27 +60,56 @@ pub(crate) async fn run(line: &Line, options: &Proxy) -> Result<(), Failure> {
     let mut ticks = interval(options.stats.unwrap_or(Duration::from_secs(3600)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
+    // On the threads that serve: from here, each client would wake one up.
+    let mut accepting = JoinSet::new();
+    accepting.spawn(accept_all(listener, Arc::clone(&room), Arc::clone(&proxy)));
     loop {
         tokio::select! {
-            client = accept(&listener, &room) => {
-                let (client, place) = client;
-                let proxy = Arc::clone(&proxy);
-                tokio::spawn(async move {
-                    proxy.serve(client).await;
-                    drop(place);
-                });
-            }
             _ = ticks.tick() => if options.stats.is_some() { proxy.stats.tell(line.json)? },
             () = signals.end() => break,
         }
     }
-    drop(listener);
+    // New clients are refused from here on.
+    accepting.shutdown().await;
     let all = options.max_connections;
     tokio::select! {
         _ = timeout(options.drain, room.acquire_many(all)) => {}
         () = signals.end() => {}
     }
     proxy.stats.tell(line.json)
+}
+
+/// A listener whose connections have what each of them needs: they inherit it.
+fn listen(options: &Proxy) -> io::Result<TcpListener> {
+    let socket = if options.listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    // Latency is the client's matter and the server's, not ours.
+    socket.set_nodelay(true)?;
+    // A client that vanished must not hold its connection for ever.
+    watch(&SockRef::from(&socket), options.silence)?;
+    socket.bind(options.listen)?;
+    socket.listen(BACKLOG)
+}
+
+/// Has the system look after the other side of a connection: whatever is not
+/// acknowledged within the silence allowed ends it.
+fn watch(socket: &SockRef<'_>, silence: Duration) -> io::Result<()> {
+    let probe = (silence / 4).max(Duration::from_secs(1));
+    // The silence says how many of them it takes.
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(probe).with_interval(probe))?;
+    socket.set_tcp_user_timeout(Some(silence))
+}
+
+/// Serves clients, each in a task of its own, until it is dropped.
+async fn accept_all(listener: TcpListener, room: Arc<Semaphore>, proxy: Arc<User>) {
+    loop {
+        let (client, place) = accept(&listener, &room).await;
+        let proxy = Arc::clone(&proxy);
+        tokio::spawn(async move {
+            proxy.serve(client).await;
+            drop(place);
+        });
+    }
 }
 
 /// Waits for room, and then for a client.
@@ -129,10 +160,6 @@ impl User {
     /// and what the client sent may be sent again.
     async fn serve(&self, mut client: TcpStream) {
         let _open = self.stats.open();
-        // Latency is the client's matter and the server's, not ours.
-        let _ = client.set_nodelay(true);
-        // A client that vanished must not hold its connection for ever.
-        let _ = self.watch(&client);
         let until = Instant::now() + self.patience;
         let mut request = relay::Request::new(self.replay);
         loop {
@@ -164,16 +191,6 @@ impl User {
                 }
             }
         }
-    }
-
-    /// Has the system look after the other side of a connection: whatever is
-    /// not acknowledged within the silence allowed ends it.
-    fn watch(&self, stream: &TcpStream) -> io::Result<()> {
-        let socket = SockRef::from(stream);
-        let probe = (self.silence / 4).max(Duration::from_secs(1));
-        let keepalive = TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(3);
-        socket.set_tcp_keepalive(&keepalive)?;
-        socket.set_tcp_user_timeout(Some(self.silence))
     }
 
     /// Connects to an element that accepts.
@@ -235,7 +252,7 @@ impl User {
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         server.set_nodelay(true)?;
-        self.watch(&server)?;
+        watch(&SockRef::from(&server), self.silence)?;
         Ok(server)
     }
 }

@@ -7,8 +7,6 @@ use crate::access;
 use crate::command_line::{Line, Resolve};
 use crate::outcome::Failure;
 use crate::outlet;
-use crate::policy::Shown;
-use crate::service::scheme;
 
 pub(crate) async fn run(line: &Line, options: &Resolve) -> Result<(), Failure> {
     let access = access::find(line).await?;
@@ -51,20 +49,20 @@ impl From<&ResolvedElement> for ShownElement {
         Self {
             id: element.pe.to_string(),
             services: services(element),
-            policy: Shown(element.policy).to_string(),
+            policy: element.policy.to_string(),
             home: element.home.to_string(),
         }
     }
 }
 
 pub(crate) fn services(element: &ResolvedElement) -> Vec<String> {
-    let scheme = scheme(element.transport);
+    let scheme = element.transport;
     element.addresses.iter().map(|address| format!("{scheme}://{address}")).collect()
 }
 
 /// One line of people's text.
 pub(crate) fn row(element: &ResolvedElement) -> String {
-    let (at, policy) = (services(element).join(" "), Shown(element.policy));
+    let (at, policy) = (services(element).join(" "), element.policy);
     format!("{}  {at:<28}  {policy}  home {}", element.pe, element.home)
 }
 

@@ -16,7 +16,6 @@ use crate::health::Check;
 use crate::load::{self, Source};
 use crate::outcome::Failure;
 use crate::outlet;
-use crate::policy::Shown;
 use crate::register::Teller;
 use crate::service::ServiceAddress;
 use crate::signals::Signals;
@@ -86,7 +85,7 @@ fn policy(options: &Serve) -> Result<Policy, Failure> {
             | Policy::Priority { .. }
     );
     if options.load.is_some() && !has_load {
-        let what = format!("{} has no load: --load goes with lu, lud, plu, rlu", Shown(policy));
+        let what = format!("{} has no load: --load goes with lu, lud, plu, rlu", policy);
         return Err(Failure::usage(what));
     }
     Ok(policy)

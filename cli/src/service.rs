@@ -37,7 +37,7 @@ impl FromStr for ServiceAddress {
 
 impl fmt::Display for ServiceAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", scheme(self.transport), self.address)
+        write!(f, "{}://{}", self.transport, self.address)
     }
 }
 
@@ -53,18 +53,6 @@ impl ServiceAddress {
             policy,
             life: identity.life,
         }
-    }
-}
-
-/// The name of a protocol in URLs.
-pub(crate) const fn scheme(transport: TransportKind) -> &'static str {
-    match transport {
-        TransportKind::Tcp => "tcp",
-        TransportKind::Udp => "udp",
-        TransportKind::UdpLite => "udp-lite",
-        TransportKind::Sctp => "sctp",
-        TransportKind::Dccp => "dccp",
-        TransportKind::Opaque => "opaque",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is registered and what a resolution gives.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rserpool_codec::{Addresses, Element, Transport};
@@ -84,17 +84,9 @@ impl Service {
 
     /// Its machine. What `config` says of loads counts.
     pub(crate) fn machine(&self, token: u64, config: &Config) -> element::PoolElement {
-        let address = [self.address.ip()];
-        let addresses = Addresses::List(&address);
-        let port = self.address.port();
-        let transport = match self.transport {
-            TransportKind::Sctp => Transport::sctp(port, self.channel_use, addresses),
-            TransportKind::Udp => Transport::udp(port, addresses),
-            TransportKind::UdpLite => Transport::udp_lite(port, addresses),
-            TransportKind::Dccp => Transport::dccp(port, 0, addresses),
-            // `prepare` refuses opaque transports.
-            TransportKind::Tcp | TransportKind::Opaque => Transport::tcp(port, addresses),
-        };
+        let ip = [self.address.ip()];
+        // `prepare` refuses opaque transports.
+        let transport = transport(self.transport, self.address.port(), self.channel_use, &ip);
         let config = element::Config {
             life: RegistrationLife::For(self.life),
             load_change_min: fixed_point(config.load_change_min),
@@ -148,6 +140,47 @@ impl From<Element<'_>> for ResolvedElement {
     }
 }
 
+impl ResolvedElement {
+    /// Its addresses without the port, which is the same for all.
+    pub(crate) fn ips(&self) -> Vec<IpAddr> {
+        self.addresses.iter().map(SocketAddr::ip).collect()
+    }
+
+    /// The Pool Element parameter that names it to others, with
+    /// [its addresses](Self::ips); `None` without any. How long it stays
+    /// registered is its home's to know.
+    pub(crate) fn parameter<'a>(&self, ips: &'a [IpAddr]) -> Option<Element<'a>> {
+        let port = self.addresses.first()?.port();
+        let user_transport = transport(self.transport, port, self.channel_use, ips);
+        Some(Element {
+            pe: self.pe,
+            home: self.home,
+            life: -1,
+            user_transport,
+            policy: self.policy,
+            asap_transport: None,
+        })
+    }
+}
+
+/// A transport that has addresses. Only SCTP has more than one.
+fn transport(
+    kind: TransportKind,
+    port: u16,
+    channel_use: ChannelUse,
+    ips: &[IpAddr],
+) -> Transport<'_> {
+    let one = Addresses::List(ips.get(..1).unwrap_or_default());
+    match kind {
+        TransportKind::Sctp => Transport::sctp(port, channel_use, Addresses::List(ips)),
+        TransportKind::Udp => Transport::udp(port, one),
+        TransportKind::UdpLite => Transport::udp_lite(port, one),
+        TransportKind::Dccp => Transport::dccp(port, 0, one),
+        // One that is opaque has no addresses.
+        TransportKind::Tcp | TransportKind::Opaque => Transport::tcp(port, one),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,5 +213,26 @@ mod tests {
         let drawn = service.pe;
         service.prepare().unwrap();
         assert_eq!(service.pe, drawn);
+    }
+
+    #[test]
+    fn an_element_is_named_to_others_as_it_was_resolved() {
+        let at = |ip: [u8; 4]| SocketAddr::from((ip, 7));
+        let mut resolved = ResolvedElement {
+            pe: PeId::new(1),
+            home: RegistrarId::new(2),
+            policy: Policy::Random,
+            transport: TransportKind::Sctp,
+            channel_use: ChannelUse::DataAndControl,
+            addresses: vec![at([192, 0, 2, 1]), at([192, 0, 2, 2])],
+        };
+        let again = |one: &ResolvedElement| one.parameter(&one.ips()).map(ResolvedElement::from);
+        assert_eq!(again(&resolved), Some(resolved.clone()));
+        resolved.transport = TransportKind::Tcp;
+        resolved.channel_use = ChannelUse::Data;
+        resolved.addresses.truncate(1);
+        assert_eq!(again(&resolved), Some(resolved.clone()));
+        resolved.addresses.clear();
+        assert_eq!(again(&resolved), None);
     }
 }

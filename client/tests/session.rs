@@ -6,7 +6,7 @@ use std::time::Duration;
 use rserpool_client::session::{
     Config, CookieKey, Event, ServerEvent, ServerSession, SessionListener,
 };
-use rserpool_client::{Endpoint, Error, Policy, PoolElement, Service};
+use rserpool_client::{Endpoint, Error, PeId, Policy, PoolElement, Service};
 use rserpool_registrar::{Options, Running, start};
 use tokio::task::JoinHandle;
 
@@ -211,5 +211,68 @@ async fn all_sessions_of_a_lost_element_may_come_at_once() {
     for session in sessions.join_all().await {
         session.unwrap();
     }
+    registrar.stop().unwrap();
+}
+
+/// An element of a pool of its own priority, which recommends others to whoever
+/// it serves.
+async fn recommending(endpoint: &Endpoint, priority: u32, recommended: &[PeId]) -> Counter {
+    let listener = SessionListener::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    let policy = Policy::Priority { priority };
+    let service = Service::tcp("Card", listener.local_addr().unwrap(), policy);
+    let element = endpoint.register(service).await.unwrap();
+    let (endpoint, recommended) = (endpoint.clone(), recommended.to_vec());
+    let task = tokio::spawn(async move {
+        let mut sessions = tokio::task::JoinSet::new();
+        while let Ok(mut session) = listener.accept().await {
+            let (endpoint, recommended) = (endpoint.clone(), recommended.clone());
+            sessions.spawn(async move {
+                let mut all = endpoint.resolve("Card", 9).await.unwrap().elements;
+                all.retain(|one| recommended.contains(&one.pe));
+                let sent = session.send_business_card("Card", &all).await;
+                assert_eq!(sent.is_err(), all.is_empty(), "{sent:?}");
+                session.send(5, b"welcome").await.unwrap();
+                while let Ok(Some(_)) = session.receive().await {}
+            });
+        }
+    });
+    Counter { element, task }
+}
+
+#[tokio::test]
+async fn a_session_goes_on_with_whom_the_lost_element_recommended() {
+    let registrar = registrar();
+    let endpoint = Endpoint::connect([registrar.asap_tcp()[0]]).await.unwrap();
+    let least = recommending(&endpoint, 1, &[]).await;
+    let second = recommending(&endpoint, 2, &[]).await;
+    let first = recommending(&endpoint, 3, &[least.element.pe()]).await;
+    let mut session = endpoint.session("Card", Config::default()).await.unwrap();
+    assert_eq!(session.peer(), first.element.pe());
+    // The card came before.
+    assert!(matches!(session.receive().await.unwrap(), Event::Message { .. }));
+    let _stays_registered = first.kill();
+    while !matches!(session.receive().await.unwrap(), Event::FailedOver { .. }) {}
+    // By the pool's policy it would be the second.
+    assert_eq!(session.peer(), least.element.pe());
+    assert!(matches!(session.receive().await.unwrap(), Event::Message { .. }));
+    // It recommended nobody: the policy counts.
+    let _stays_registered = least.kill();
+    while !matches!(session.receive().await.unwrap(), Event::FailedOver { .. }) {}
+    assert_eq!(session.peer(), second.element.pe());
+    registrar.stop().unwrap();
+}
+
+#[tokio::test]
+async fn a_recommended_element_that_is_gone_too_is_passed_over() {
+    let registrar = registrar();
+    let endpoint = Endpoint::connect([registrar.asap_tcp()[0]]).await.unwrap();
+    let least = recommending(&endpoint, 1, &[]).await;
+    let second = recommending(&endpoint, 2, &[]).await;
+    let first = recommending(&endpoint, 3, &[least.element.pe()]).await;
+    let mut session = endpoint.session("Card", Config::default()).await.unwrap();
+    assert!(matches!(session.receive().await.unwrap(), Event::Message { .. }));
+    let _stay_registered = [least.kill(), first.kill()];
+    while !matches!(session.receive().await.unwrap(), Event::FailedOver { .. }) {}
+    assert_eq!(session.peer(), second.element.pe());
     registrar.stop().unwrap();
 }

@@ -208,3 +208,42 @@ async fn an_empty_message_is_refused_before_it_is_sent() {
     assert!(matches!(session.receive().await.unwrap(), Event::Message { .. }));
     registrar.stop().unwrap();
 }
+
+#[tokio::test]
+async fn a_session_over_sctp_goes_on_with_whom_the_lost_element_recommended() {
+    let registrar = registrar();
+    let config = config();
+    let endpoint = Endpoint::connect([registrar.asap_tcp()[0]]).await.unwrap();
+    let mut elements: Vec<(PoolElement, JoinHandle<()>)> = Vec::new();
+    // The one with the highest priority recommends the one with the lowest.
+    for (host, priority) in [(2, 1), (3, 2), (4, 3)] {
+        let listener = SessionListener::bind_sctp(at(host), config.clone()).await.unwrap();
+        let policy = Policy::Priority { priority };
+        let service = Service::sctp("Card", listener.local_addr().unwrap(), policy);
+        let element = endpoint.register(service).await.unwrap();
+        let recommended = elements.first().map(|(element, _)| element.pe());
+        let endpoint = endpoint.clone();
+        let task = tokio::spawn(async move {
+            while let Ok(mut session) = listener.accept().await {
+                let mut all = endpoint.resolve("Card", 9).await.unwrap().elements;
+                all.retain(|one| Some(one.pe) == recommended);
+                if !all.is_empty() {
+                    session.send_business_card("Card", &all).await.unwrap();
+                }
+                session.send(5, b"welcome").await.unwrap();
+                while let Ok(Some(_)) = session.receive().await {}
+            }
+        });
+        elements.push((element, task));
+    }
+    let mut session = endpoint.session("Card", config).await.unwrap();
+    let (first, task) = elements.pop().unwrap();
+    assert_eq!(session.peer(), first.pe());
+    // The card came before.
+    assert!(matches!(session.receive().await.unwrap(), Event::Message { .. }));
+    task.abort();
+    while !matches!(session.receive().await.unwrap(), Event::FailedOver { .. }) {}
+    // By the pool's policy it would be the second.
+    assert_eq!(session.peer(), elements[0].0.pe());
+    registrar.stop().unwrap();
+}

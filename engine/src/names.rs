@@ -111,6 +111,20 @@ pub enum TransportKind {
     Opaque = 16,
 }
 
+/// As the scheme of a URL.
+impl fmt::Display for TransportKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dccp => "dccp",
+            Self::Sctp => "sctp",
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::UdpLite => "udp-lite",
+            Self::Opaque => "opaque",
+        })
+    }
+}
+
 /// The transport use of a pool's service (RFC 5354, 3.4). A pool has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]

@@ -3,6 +3,7 @@
 //! Each policy has a file that states what its elements are ordered or drawn
 //! by, and what a selection changes.
 
+mod display;
 mod least_used;
 mod least_used_degradation;
 mod least_used_degradation_dpf;

@@ -27,12 +27,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "rserpool-registrar",
         ],
     ),
+    ("rserpool-capture", &["rserpool-engine", "rserpool-codec"]),
     (
         "rserpool-cli",
         &[
             "rserpool-engine",
             "rserpool-codec",
             "rserpool-proto",
+            "rserpool-capture",
             "rserpool-client",
             "rserpool-registrar",
         ],

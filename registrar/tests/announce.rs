@@ -10,9 +10,10 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use peer::{Peer, any_port, resolution, resolved};
-use rserpool_engine::Timestamp;
+use rserpool_codec::enrp;
+use rserpool_engine::{RegistrarId, Timestamp};
 use rserpool_proto::discovery::{Directory, Heard};
-use rserpool_registrar::{Announce, AsapAddress, Compat, Options, Running, start};
+use rserpool_registrar::{Announce, AsapAddress, Compat, EnrpAddress, Options, Running, start};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// A group of the test's own, on a port that the system chose.
@@ -23,11 +24,14 @@ struct Group {
 
 impl Group {
     fn join(last: u8) -> Self {
-        let group = Ipv4Addr::new(239, 255, 77, last);
+        Self::join_at((Ipv4Addr::new(239, 255, 77, last), 0))
+    }
+
+    fn join_at((group, port): (Ipv4Addr, u16)) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
         // Registrars that listen, too, share the port.
         socket.set_reuse_address(true).unwrap();
-        socket.bind(&SocketAddr::from((group, 0)).into()).unwrap();
+        socket.bind(&SocketAddr::from((group, port)).into()).unwrap();
         socket.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST).unwrap();
         let socket = UdpSocket::from(socket);
         let address = socket.local_addr().unwrap();
@@ -121,7 +125,7 @@ fn registrars_that_follow_the_rfc_announce_less_often_the_more_there_are() {
     let shared = |id| {
         announcing(&group, |options| {
             options.compat = Compat::Rfc;
-            options.id = Some(rserpool_engine::RegistrarId::new(id));
+            options.id = Some(RegistrarId::new(id));
         })
     };
     let running = [shared(1), shared(2), shared(3)];
@@ -148,4 +152,29 @@ fn nothing_is_announced_where_it_is_off_or_there_is_nothing_to_announce() {
     let address = AsapAddress::SctpUdp((Ipv4Addr::LOCALHOST, 0).into());
     let hidden = Options { asap: vec![address], ..peer::options(1) };
     assert!(start(&hidden).unwrap().bound().announces.is_empty());
+}
+
+#[test]
+fn presences_are_multicast_to_the_group_that_compat_says() {
+    let groups = [(Compat::Rsplib, [239, 0, 0, 51]), (Compat::Rfc, [224, 0, 1, 185])];
+    for (compat, presences) in groups {
+        let presences = Group::join_at((presences.into(), 9901));
+        let id = RegistrarId::new(0x5e5e_0000 + u32::from(compat == Compat::Rfc));
+        let running = announcing(&Group::join(7), |options| {
+            options.compat = compat;
+            options.id = Some(id);
+            options.announce_interface = vec!["lo".to_owned()];
+            options.group.enrp = vec![EnrpAddress::At(any_port())];
+        });
+        // Other registrars of this host are in the group, too.
+        loop {
+            let (_, datagram) = presences.next();
+            let message = enrp::Message::parse(&datagram).unwrap();
+            if message.sender == id {
+                assert!(matches!(message.body, enrp::Body::Presence { .. }), "{message:?}");
+                break;
+            }
+        }
+        drop(running);
+    }
 }

@@ -1,11 +1,15 @@
 //! One client and one server.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, Interest};
+use tokio::io::{AsyncRead as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 use tokio::time::{Instant, sleep_until};
@@ -13,11 +17,8 @@ use tokio::time::{Instant, sleep_until};
 use super::splice::Pipes;
 use super::stats::Stats;
 
-/// Bytes copied at once.
-const CHUNK: usize = 16 * 1024;
-/// So many bytes of a direction are copied before pipes are used for it: most
-/// exchanges are short.
-const SPLICE_AFTER: u64 = 128 * 1024;
+/// Bytes copied at once. Where so many are there, pipes carry the next.
+pub(super) const CHUNK: usize = 16 * 1024;
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,19 +196,53 @@ async fn forward(
     pipes: &Pipes,
     counter: &AtomicU64,
 ) -> io::Result<()> {
-    let mut chunk = vec![0; CHUNK];
-    let mut carried = 0;
-    while carried < SPLICE_AFTER {
-        let count = from.read(&mut chunk).await?;
-        if count == 0 {
-            return end(to);
+    loop {
+        let copied = copy_some(from, to).await?;
+        counter.fetch_add(copied.written as u64, Ordering::Relaxed);
+        write_all(to, &copied.rest, counter).await?;
+        match copied.read {
+            0 => return end(to),
+            // There may be much more: that need not come up here.
+            CHUNK => pipes.forward((*from).as_ref(), to, counter).await?,
+            _ => {}
         }
-        write_all(to, chunk.get(..count).unwrap_or_default(), counter).await?;
-        carried += count as u64;
     }
-    drop(chunk);
-    pipes.forward((*from).as_ref(), to, counter).await?;
-    end(to)
+}
+
+/// What was copied at once.
+#[derive(Debug)]
+struct Copied {
+    read: usize,
+    written: usize,
+    /// Read, and not written: there was no room.
+    rest: Vec<u8>,
+}
+
+thread_local! {
+    /// For what is read and written at once: a connection that waits needs no
+    /// buffer.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
+}
+
+/// Waits until there is something to read, and writes it as far as there is
+/// room.
+async fn copy_some(from: &mut ReadHalf<'_>, to: &TcpStream) -> io::Result<Copied> {
+    poll_fn(|context| {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut chunk = ReadBuf::new(buffer);
+            // It knows from a short read that there is no more, without asking.
+            ready!(Pin::new(&mut *from).poll_read(context, &mut chunk))?;
+            let chunk = chunk.filled();
+            let written = match to.try_write(chunk) {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            let rest = chunk.get(written..).unwrap_or_default().to_vec();
+            Poll::Ready(Ok(Copied { read: chunk.len(), written, rest }))
+        })
+    })
+    .await
 }
 
 async fn write_all(to: &TcpStream, mut bytes: &[u8], counter: &AtomicU64) -> io::Result<()> {

@@ -9,6 +9,8 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::relay::CHUNK;
+
 /// Most bytes moved at once, and the room of a pipe where the system allows it.
 /// A packet may take a page of it, however short it is.
 const MOVED_MAX: usize = 256 * 1024;
@@ -51,7 +53,8 @@ impl Pipes {
         }
     }
 
-    /// Moves bytes from one socket to another until the end of the first.
+    /// Moves bytes from one socket to another for as long as much is there at
+    /// once.
     pub(super) async fn forward(
         &self,
         from: &TcpStream,
@@ -59,25 +62,18 @@ impl Pipes {
         counter: &AtomicU64,
     ) -> io::Result<()> {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        let pipe = self.take()?;
         loop {
-            from.readable().await?;
-            let pipe = self.take()?;
             // The pipe is empty here, so only the socket can have nothing.
             let moved = from.try_io(Interest::READABLE, || {
                 Ok(splice(from, None, &pipe.writer, None, MOVED_MAX, flags)?)
             });
-            let mut waiting = match moved {
-                Ok(waiting) => waiting,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.give_back(pipe);
-                    continue;
-                }
+            let moved = match moved {
+                Ok(moved) => moved,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) => return Err(error),
             };
-            if waiting == 0 {
-                self.give_back(pipe);
-                return Ok(());
-            }
+            let mut waiting = moved;
             while waiting > 0 {
                 let moved = wait(to, Interest::WRITABLE, || {
                     Ok(splice(&pipe.reader, None, to, None, waiting, flags)?)
@@ -89,7 +85,12 @@ impl Pipes {
                 waiting -= moved;
                 counter.fetch_add(moved as u64, Ordering::Relaxed);
             }
-            self.give_back(pipe);
+            // The end, or nothing yet, or too little for the way through a pipe:
+            // the next read tells which.
+            if moved < CHUNK {
+                self.give_back(pipe);
+                return Ok(());
+            }
         }
     }
 }

@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::access::Access;
 use crate::admin::{AdminUrl, decode_hex, pool_path};
 use crate::outcome::Failure;
-use crate::policy::Shown;
 use crate::resolve::services;
 
 /// Most elements that a client asks for.
@@ -204,7 +203,7 @@ fn row_as_client(element: &ResolvedElement) -> ElementRow {
     ElementRow {
         id: element.pe.to_string(),
         services: services(element).join(" "),
-        policy: Shown(element.policy).to_string(),
+        policy: element.policy.to_string(),
         home: element.home.to_string(),
         state: "selected".to_owned(),
     }

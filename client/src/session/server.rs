@@ -4,13 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 
 use rserpool_codec::asap::Message;
-use rserpool_codec::{Element, Elements, LengthForm};
+use rserpool_codec::{Elements, LengthForm};
 use rserpool_engine::PoolHandle;
 use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host};
 use tokio::sync::{Mutex, mpsc};
 
 use super::Config;
 use super::channel::{CONTROL, Channel};
+use crate::ResolvedElement;
 use crate::sctp::{Accepted, Endpoint, Role};
 
 /// Connections that wait to be accepted: all sessions of an element that failed
@@ -211,18 +212,26 @@ impl ServerSession {
         self.channel.abort();
     }
 
-    /// Recommends elements of the pool to go on with, in this order
-    /// (RFC 5352, 3.9).
+    /// Recommends elements of the pool to go on with when this one fails, in
+    /// this order (RFC 5352, 3.9), as [`Endpoint::resolve`](crate::Endpoint)
+    /// gives them. The last business card counts.
     ///
     /// # Errors
-    /// As [`ServerSession::send`].
+    /// As [`ServerSession::send`]; there has to be an element, and each has to
+    /// have an address.
     pub async fn send_business_card(
         &mut self,
         handle: impl AsRef<[u8]>,
-        elements: &[Element<'_>],
+        elements: &[ResolvedElement],
     ) -> io::Result<()> {
-        let handle = PoolHandle::new(handle.as_ref());
-        let elements = Elements::list(elements);
+        let addresses: Vec<_> = elements.iter().map(ResolvedElement::ips).collect();
+        let named = elements.iter().zip(&addresses);
+        let elements: Option<Vec<_>> = named.map(|(one, ips)| one.parameter(ips)).collect();
+        let Some(elements) = elements.filter(|all| !all.is_empty()) else {
+            let what = "a business card has elements, and each of them has an address";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        };
+        let (handle, elements) = (PoolHandle::new(handle.as_ref()), Elements::list(&elements));
         self.queue_control(&Message::BusinessCard { handle, elements })?;
         self.flush().await
     }

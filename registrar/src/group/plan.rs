@@ -207,3 +207,47 @@ impl GroupPlan {
         addresses
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EnrpAddress, GroupOptions};
+
+    fn plan(compat: Compat, group: GroupOptions) -> GroupPlan {
+        let at = EnrpAddress::At(AsapAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
+        let group = GroupOptions { enrp: vec![at], ..group };
+        let options = Options { compat, group, ..Options::default() };
+        GroupPlan::bind(&options, 1).unwrap().unwrap()
+    }
+
+    /// Start-up, heartbeat, silence, patience, in milliseconds.
+    fn timers(plan: &GroupPlan) -> [u128; 4] {
+        let enrp::Config { startup, heartbeat, last_heard, no_response, .. } = &plan.protocol;
+        [startup, heartbeat, last_heard, no_response].map(Duration::as_millis)
+    }
+
+    #[test]
+    fn compat_says_how_often_registrars_are_heard_of_and_when_one_is_dead() {
+        let by = |compat| timers(&plan(compat, GroupOptions::default()));
+        assert_eq!(by(Compat::Rsplib), [3000, 2400, 5000, 2000]);
+        assert_eq!(by(Compat::Rfc), [5000, 30_000, 61_000, 5000]);
+        // What is said by name counts in both.
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let named = GroupOptions {
+            peer_heartbeat: seconds(1),
+            peer_silence: seconds(2),
+            peer_patience: seconds(3),
+            ..GroupOptions::default()
+        };
+        for compat in [Compat::Rsplib, Compat::Rfc] {
+            assert_eq!(timers(&plan(compat, named.clone())), [1250, 1000, 2000, 3000]);
+        }
+    }
+
+    #[test]
+    fn compat_says_where_presences_go() {
+        let by = |compat| plan(compat, GroupOptions::default()).multicast.unwrap().to_string();
+        assert_eq!(by(Compat::Rsplib), "239.0.0.51:9901");
+        assert_eq!(by(Compat::Rfc), "224.0.1.185:9901");
+    }
+}

@@ -7,21 +7,21 @@ use etherparse::{
     EtherType, IpNumber, LaxNetSlice, LaxSlicedPacket, NetSlice, SlicedPacket, TcpSlice, UdpSlice,
 };
 
-use super::capture::{Link, Packet};
+use crate::file::{Link, Packet};
 
 /// Parts of datagrams are kept for so many packets.
 const FRAGMENTS_KEPT: u64 = 1000;
 
 /// What an IP datagram carries.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Datagram<'a> {
-    pub(super) from: IpAddr,
-    pub(super) to: IpAddr,
-    pub(super) content: Content<'a>,
+pub(crate) struct Datagram<'a> {
+    pub(crate) from: IpAddr,
+    pub(crate) to: IpAddr,
+    pub(crate) content: Content<'a>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Content<'a> {
+pub(crate) enum Content<'a> {
     Sctp(&'a [u8]),
     Udp { from: u16, to: u16, bytes: &'a [u8] },
     Tcp { from: u16, to: u16, segment: Segment<'a> },
@@ -29,24 +29,24 @@ pub(super) enum Content<'a> {
 
 /// A piece of a TCP connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Segment<'a> {
-    pub(super) sequence: u32,
-    pub(super) syn: bool,
+pub(crate) struct Segment<'a> {
+    pub(crate) sequence: u32,
+    pub(crate) syn: bool,
     /// It is over: FIN or RST.
-    pub(super) end: bool,
-    pub(super) bytes: &'a [u8],
+    pub(crate) end: bool,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// Puts fragments together.
 #[derive(Debug, Default)]
-pub(super) struct Network {
+pub(crate) struct Network {
     fragments: IpDefragPool<u64, ()>,
     last_cleared: u64,
 }
 
 impl Network {
     /// Gives what a packet carries, if it is complete and one of the three.
-    pub(super) fn receive(&mut self, packet: &Packet<'_>, take: impl FnOnce(Datagram<'_>)) {
+    pub(crate) fn receive(&mut self, packet: &Packet<'_>, take: impl FnOnce(Datagram<'_>)) {
         // Strictly first: what has a wrong length is no fragment to keep.
         if let Some(sliced) = sliced(packet)
             && sliced.is_ip_payload_fragmented()

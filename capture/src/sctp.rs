@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rserpool_codec::{asap, enrp};
 
-use super::recent::Recent;
-use super::{Lost, Protocol};
+use crate::recent::{Recent, Weigh};
+use crate::told::{Lost, Protocol};
 
 /// Numbers of chunks that are remembered, to know a retransmission.
 const SEEN_MAX: usize = 4096;
@@ -27,20 +27,20 @@ type Direction = (u32, u16, u16);
 
 /// Associations as far as a capture has them.
 #[derive(Debug, Default)]
-pub(super) struct Associations {
+pub(crate) struct Associations {
     directions: Recent<Direction, Chunks>,
 }
 
 /// The ports of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ports {
-    pub(super) from: u16,
-    pub(super) to: u16,
+pub(crate) struct Ports {
+    pub(crate) from: u16,
+    pub(crate) to: u16,
 }
 
 impl Ports {
     /// Those of a packet, as far as it has any.
-    pub(super) fn of(packet: &[u8]) -> Self {
+    pub(crate) fn of(packet: &[u8]) -> Self {
         let &[p0, p1, q0, q1] = packet.first_chunk().unwrap_or(&[0; 4]);
         Self { from: u16::from_be_bytes([p0, p1]), to: u16::from_be_bytes([q0, q1]) }
     }
@@ -49,7 +49,7 @@ impl Ports {
 impl Associations {
     /// Takes a packet, and tells the messages that are whole now. `now` grows
     /// with every packet.
-    pub(super) fn receive(
+    pub(crate) fn receive(
         &mut self,
         now: u64,
         packet: &[u8],
@@ -73,19 +73,17 @@ impl Associations {
             if kind == DATA
                 && let Some(fragment) = Fragment::read(flags, chunk)
             {
-                let direction = self.directions.entry((tag, ports.from, ports.to), now);
-                direction.receive(
-                    fragment,
-                    |protocol, bytes| message(ports, protocol, bytes),
-                    &mut lost,
-                );
+                let take = |protocol, bytes: &[u8]| message(ports, protocol, bytes);
+                self.directions.change((tag, ports.from, ports.to), now, |direction| {
+                    direction.receive(fragment, take, &mut lost);
+                });
             }
             chunks = chunks.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
     }
 
     /// Messages whose rest is not in the capture.
-    pub(super) fn incomplete(&self) -> usize {
+    pub(crate) fn incomplete(&self) -> usize {
         self.directions.values().map(Chunks::incomplete).sum()
     }
 }
@@ -129,6 +127,13 @@ struct Part {
     first: bool,
     last: bool,
     bytes: Vec<u8>,
+}
+
+impl Weigh for Chunks {
+    fn weight(&self) -> usize {
+        // An entry of a set, and its bytes.
+        self.pending_bytes + 64 * self.pending.len() + 16 * self.seen.len()
+    }
 }
 
 impl Chunks {

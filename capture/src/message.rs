@@ -1,17 +1,14 @@
 //! What is in a message, for people and programs.
 
-use rserpool_client::{PeId, Policy, RegistrarId};
 use rserpool_codec::asap::Message as Asap;
 use rserpool_codec::enrp::{Body, Message as Enrp, UpdateAction};
 use rserpool_codec::{CauseCode, Causes, Element, Elements, Transport, Transports};
-use rserpool_engine::PoolHandle;
+use rserpool_engine::{PeId, Policy, PoolHandle, RegistrarId};
 
-use super::fields::{Fields, Value};
-use crate::policy::Shown;
-use crate::service::scheme;
+use crate::fields::{Fields, Value};
 
 /// The name of an ASAP message and what is in it.
-pub(super) fn asap(message: &Asap<'_>) -> (&'static str, Fields) {
+pub(crate) fn asap(message: &Asap<'_>) -> (&'static str, Fields) {
     let fields = Fields::default();
     match *message {
         Asap::Registration { handle, element: registered } => {
@@ -61,7 +58,7 @@ pub(super) fn asap(message: &Asap<'_>) -> (&'static str, Fields) {
 }
 
 /// The name of an ENRP message and what is in it.
-pub(super) fn enrp(message: &Enrp<'_>) -> (&'static str, Fields) {
+pub(crate) fn enrp(message: &Enrp<'_>) -> (&'static str, Fields) {
     let fields = registrar("sender", message.sender).and(registrar("receiver", message.receiver));
     let (name, body) = body(&message.body);
     (name, fields.and(body))
@@ -151,7 +148,7 @@ fn bytes(bytes: &[u8]) -> Value {
 }
 
 fn shown_policy(policy: Policy) -> Value {
-    Value::Text(Shown(policy).to_string())
+    Value::Text(policy.to_string())
 }
 
 fn element(element: &Element<'_>) -> Fields {
@@ -178,7 +175,7 @@ fn transports(all: Transports<'_>) -> Value {
 
 /// A transport as URLs, one for each address.
 fn services(transport: &Transport<'_>) -> Vec<String> {
-    let scheme = scheme(transport.kind);
+    let scheme = transport.kind;
     if !transport.opaque.is_empty() {
         return vec![format!("{scheme}:{}", String::from_utf8_lossy(transport.opaque))];
     }

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use rserpool_codec::{Frame, frame};
 
-use super::network::Segment;
-use super::recent::Recent;
-use super::{Lost, Protocol};
+use crate::network::Segment;
+use crate::recent::{Recent, Weigh};
+use crate::told::{Lost, Protocol};
 
 /// Most bytes, and segments, of a direction that wait for one that is missing.
 const WAITING_BYTES_MAX: usize = 1 << 20;
@@ -19,14 +19,14 @@ type Direction = (SocketAddr, SocketAddr);
 
 /// Connections as far as a capture has them.
 #[derive(Debug, Default)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     directions: Recent<Direction, Stream>,
 }
 
 impl Connections {
     /// Takes a segment, and tells the messages that are whole now. `now` grows
     /// with every packet.
-    pub(super) fn receive(
+    pub(crate) fn receive(
         &mut self,
         now: u64,
         direction: Direction,
@@ -34,16 +34,19 @@ impl Connections {
         mut message: impl FnMut(&[u8]),
         mut lost: impl FnMut(Lost),
     ) {
-        let stream = self.directions.entry(direction, now);
-        stream.receive(segment, &mut message, &mut lost);
+        self.directions.change(direction, now, |stream| {
+            stream.receive(segment, &mut message, &mut lost);
+            if segment.end {
+                stream.finish(&mut message, &mut lost);
+            }
+        });
         if segment.end {
-            stream.finish(&mut message, &mut lost);
             self.directions.remove(&direction);
         }
     }
 
     /// Messages whose rest is not in the capture.
-    pub(super) fn incomplete(&self) -> usize {
+    pub(crate) fn incomplete(&self) -> usize {
         self.directions.values().filter(|stream| stream.is_incomplete()).count()
     }
 }
@@ -62,6 +65,12 @@ struct Stream {
     waiting_bytes: usize,
     /// It is no stream of messages.
     given_up: bool,
+}
+
+impl Weigh for Stream {
+    fn weight(&self) -> usize {
+        self.input.capacity() + self.waiting_bytes + 64 * self.waiting.len()
+    }
 }
 
 impl Stream {
@@ -207,7 +216,7 @@ fn begins_message(bytes: &[u8]) -> bool {
 }
 
 /// The protocol of a connection or datagram by its ports.
-pub(super) fn protocol(from: u16, to: u16, asap: &[u16], enrp: &[u16]) -> Option<Protocol> {
+pub(crate) fn protocol(from: u16, to: u16, asap: &[u16], enrp: &[u16]) -> Option<Protocol> {
     let either = |ports: &[u16]| ports.contains(&from) || ports.contains(&to);
     if either(asap) {
         Some(Protocol::Asap)

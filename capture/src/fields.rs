@@ -6,7 +6,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// A value of a message.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Number(u64),
     Signed(i64),
     Flag(bool),
@@ -20,15 +20,15 @@ pub(super) enum Value {
 
 /// Values with their names.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Fields(Vec<(&'static str, Value)>);
+pub(crate) struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
-    pub(super) fn with(mut self, name: &'static str, value: Value) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: Value) -> Self {
         self.0.push((name, value));
         self
     }
 
-    pub(super) fn with_some(self, name: &'static str, value: Option<Value>) -> Self {
+    pub(crate) fn with_some(self, name: &'static str, value: Option<Value>) -> Self {
         match value {
             Some(value) => self.with(name, value),
             None => self,
@@ -36,7 +36,7 @@ impl Fields {
     }
 
     /// Other fields behind these.
-    pub(super) fn and(mut self, other: Self) -> Self {
+    pub(crate) fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }

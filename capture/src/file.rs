@@ -69,7 +69,7 @@ pub(crate) struct Packet<'a> {
 
 /// Why a file, or the rest of it, cannot be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Broken {
+pub enum Broken {
     /// It is no capture.
     NoCapture,
     /// It ends within a block or packet, at this byte.
@@ -81,6 +81,8 @@ pub(crate) enum Broken {
     /// The system does not give it.
     Unreadable,
 }
+
+impl std::error::Error for Broken {}
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

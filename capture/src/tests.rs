@@ -3,7 +3,9 @@
 use etherparse::{IpNumber, PacketBuilder};
 use proptest::prelude::*;
 
-use super::*;
+use rserpool_codec::{asap, enrp};
+
+use crate::{Broken, Counts, Ports, Told, decode};
 
 /// A message and whether it is of ASAP.
 type Recorded = (bool, Vec<u8>);
@@ -23,9 +25,8 @@ fn recorded(name: &str) -> Vec<Recorded> {
     text.lines().map(read).collect()
 }
 
-fn options() -> Decode {
-    let file = std::path::PathBuf::new();
-    Decode { file, asap_port: vec![7777], enrp_port: Vec::new(), sctp_udp_port: Vec::new() }
+fn ports() -> Ports {
+    Ports { asap: vec![7777], ..Ports::default() }
 }
 
 /// Ethernet and IPv4 around what a transport made.
@@ -136,7 +137,7 @@ fn pcapng(packets: &[Vec<u8>]) -> Vec<u8> {
 
 fn text(file: &[u8]) -> (String, Counts, Result<(), Broken>) {
     let mut out = Vec::new();
-    let (counts, broken) = decode(file, &options(), |told| told.write(&mut out, false).unwrap());
+    let (counts, broken) = decode(file, &ports(), |told| told.write_text(&mut out).unwrap());
     (String::from_utf8(out).unwrap(), counts, broken)
 }
 
@@ -177,8 +178,8 @@ fn a_message_is_told_with_all_that_is_in_it() {
         ]
     );
     let mut out = Vec::new();
-    let json = |told: &Told<'_>| told.write(&mut out, true).unwrap();
-    assert_eq!(decode(file.as_slice(), &options(), json).1, Ok(()));
+    let json = |told: &Told<'_>| told.write_json(&mut out).unwrap();
+    assert_eq!(decode(file.as_slice(), &ports(), json).1, Ok(()));
     let first = out.split(|byte| *byte == b'\n').next().unwrap();
     let json: serde_json::Value = serde_json::from_slice(first).unwrap();
     assert_eq!(json["time"], "1000000.000000000");
