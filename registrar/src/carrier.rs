@@ -20,7 +20,7 @@ use std::time::Instant;
 use rserpool_codec::{Frame, asap, enrp, frame};
 use rserpool_engine::{Timestamp, TransportKind};
 use rserpool_proto::registrar::Peer;
-use rserpool_sctp::{AssocId, DownReason, Event, Link, Message, Progress, SendError, Up};
+use rserpool_sctp::{AssocId, DownReason, Event, Link, Message, Progress, Received, SendError, Up};
 
 use crate::shard::Shard;
 use crate::turn::{CloseReason, Completion, LinkId, Submission};
@@ -105,6 +105,16 @@ impl Carrier {
     /// epoll descriptor.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.link.fd()
+    }
+
+    /// The socket of the link, for a host that receives by itself.
+    pub(crate) fn give_socket(&mut self) -> io::Result<Option<BorrowedFd<'_>>> {
+        self.link.give_socket()
+    }
+
+    /// Something was received on that socket. [`Carrier::poll`] has to follow.
+    pub(crate) fn take(&mut self, at: Instant, received: &Received<'_>) {
+        self.link.take(at, received);
     }
 
     /// When to call [`Carrier::poll`] at the latest.

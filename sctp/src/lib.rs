@@ -20,7 +20,7 @@ pub mod udp;
 mod wire;
 
 pub use link::{
-    AssocId, ConnectError, DownReason, Event, Link, Message, Progress, SendError, Side, Up,
-    Violation,
+    AssocId, ConnectError, DownReason, Event, Link, Message, Progress, Received, SendError, Side,
+    Up, Violation,
 };
 pub use tuning::{ConfigError, Tuning};

@@ -172,6 +172,20 @@ impl fmt::Display for Violation {
     }
 }
 
+/// What one receive of a link's socket gave, as the system has it: a message, a
+/// part of one that was longer than the buffer, or news of an association.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// `msg_name`: a `sockaddr`.
+    pub name: &'a [u8],
+    /// `msg_control`: control messages.
+    pub control: &'a [u8],
+    /// The data.
+    pub bytes: &'a [u8],
+    /// `msg_flags`.
+    pub flags: i32,
+}
+
 /// Why a message was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
@@ -264,6 +278,22 @@ pub trait Link {
     /// descriptor, so it is good for `poll`, epoll and io-uring's poll, and
     /// not for `read`.
     fn fd(&self) -> BorrowedFd<'_>;
+
+    /// Gives the socket that messages arrive on to a host that receives by
+    /// itself: [`poll`](Self::poll) reads it no more, and what was received is
+    /// to be given to [`take`](Self::take), in order. `None` if this link has
+    /// to read by itself.
+    ///
+    /// # Errors
+    /// The system refused.
+    fn give_socket(&mut self) -> io::Result<Option<BorrowedFd<'_>>> {
+        Ok(None)
+    }
+
+    /// Takes what was received on a socket that was given away. The next
+    /// [`poll`](Self::poll) tells what it means. There should be room for 28
+    /// bytes of name and 128 of control data.
+    fn take(&mut self, _now: Instant, _received: &Received<'_>) {}
 
     /// Reads what has arrived, runs the timers that are due, sends what is
     /// waiting, and appends what happened. Bounded work a call.

@@ -9,6 +9,8 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
     Read,
+    /// Somebody else reads it, and something waits to be sent.
+    Write,
     /// Something waits to be sent, too.
     ReadAndWrite,
 }
@@ -17,6 +19,7 @@ impl Interest {
     const fn flags(self) -> EventFlags {
         match self {
             Self::Read => EventFlags::IN,
+            Self::Write => EventFlags::OUT,
             Self::ReadAndWrite => EventFlags::IN.union(EventFlags::OUT),
         }
     }
@@ -38,8 +41,12 @@ impl Readiness {
     }
 
     /// Waits for this socket, too, until it is closed.
-    pub(crate) fn add(&self, socket: impl AsFd) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, socket, EventData::new_u64(0), EventFlags::IN)?)
+    pub(crate) fn add(&self, socket: impl AsFd, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, socket, EventData::new_u64(0), interest.flags())?)
+    }
+
+    pub(crate) fn remove(&self, socket: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, socket)?)
     }
 
     pub(crate) fn change(&self, socket: impl AsFd, interest: Interest) -> io::Result<()> {

@@ -10,6 +10,8 @@ use std::ptr;
 
 use libc::{c_int, c_void, iovec, mmsghdr, msghdr, socklen_t};
 
+use crate::link::Received;
+
 /// Bytes of the longest address: that of IPv6.
 const NAME: usize = 28;
 /// Bytes of control data a message may come or leave with.
@@ -208,19 +210,13 @@ impl Control {
         self.length = end;
     }
 
+    fn bytes(&self) -> &[u8] {
+        self.bytes.0.get(..self.length).unwrap_or_default()
+    }
+
     /// The data of the first control message of this kind.
-    pub(crate) fn find(&self, level: c_int, kind: c_int) -> Option<&[u8]> {
-        let mut rest = self.bytes.0.get(..self.length)?;
-        loop {
-            let header = rest.get(..CONTROL_HEADER)?;
-            let length = size(header.get(..WORD)?.try_into().ok()?);
-            let data = rest.get(CONTROL_HEADER..length)?;
-            let has = |at: usize, value: c_int| header[at..at + 4] == native(value);
-            if has(CONTROL_HEADER - 8, level) && has(CONTROL_HEADER - 4, kind) {
-                return Some(data);
-            }
-            rest = rest.get(length.next_multiple_of(WORD)..)?;
-        }
+    fn find(&self, level: c_int, kind: c_int) -> Option<&[u8]> {
+        find_control(self.bytes(), level, kind)
     }
 
     /// From which of our addresses a datagram is to leave.
@@ -260,37 +256,18 @@ impl Control {
     }
 }
 
-/// What [`receive_message`] found beside the data.
-#[derive(Debug)]
-pub(crate) struct Received {
-    pub(crate) length: usize,
-    pub(crate) flags: c_int,
-    pub(crate) from: Option<SocketAddr>,
-    pub(crate) control: Control,
-}
-
-/// Receives one message, or a part of one, without waiting.
-pub(crate) fn receive_message(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut name = Name::empty();
-    let mut control = Control::empty();
-    let mut data = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    let mut header = header(&raw mut data);
-    header.msg_name = name.bytes.0.as_mut_ptr().cast();
-    header.msg_namelen = socklen_t::try_from(NAME).unwrap_or(0);
-    header.msg_control = control.bytes.0.as_mut_ptr().cast();
-    header.msg_controllen = CONTROL;
-    // SAFETY: `header` points to `name`, `control` and `data`, and `data` to
-    // `buffer`, with their true lengths; all of them outlive the call.
-    let length = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
-    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
-    name.length = usize::try_from(header.msg_namelen).unwrap_or(0).min(NAME);
-    control.length = header.msg_controllen.min(CONTROL);
-    Ok(Received {
-        length: length.min(buffer.len()),
-        flags: header.msg_flags,
-        from: name.address(),
-        control,
-    })
+/// The data of the first control message of this kind.
+pub(crate) fn find_control(mut rest: &[u8], level: c_int, kind: c_int) -> Option<&[u8]> {
+    loop {
+        let header = rest.get(..CONTROL_HEADER)?;
+        let length = size(header.get(..WORD)?.try_into().ok()?);
+        let data = rest.get(CONTROL_HEADER..length)?;
+        let has = |at: usize, value: c_int| header[at..at + 4] == native(value);
+        if has(CONTROL_HEADER - 8, level) && has(CONTROL_HEADER - 4, kind) {
+            return Some(data);
+        }
+        rest = rest.get(length.next_multiple_of(WORD)..)?;
+    }
 }
 
 /// Whether further messages follow at once.
@@ -329,35 +306,42 @@ fn header(vector: *mut iovec) -> msghdr {
     header
 }
 
-/// Datagrams received or sent by one system call.
+/// Datagrams or messages received or sent by one system call.
 pub(crate) const BATCH: usize = 32;
 /// Bytes of the longest datagram.
 pub(crate) const DATAGRAM_MAX: usize = 65_536;
 
-/// Room for a batch of received datagrams.
+/// Room for a batch of received datagrams or messages.
 #[derive(Debug)]
 pub(crate) struct ReceiveBatch {
     buffers: Vec<u8>,
+    /// Bytes of each buffer.
+    room: usize,
     names: Vec<Name>,
     controls: Vec<Control>,
     lengths: [usize; BATCH],
+    flags: [c_int; BATCH],
 }
 
 impl ReceiveBatch {
-    pub(crate) fn new() -> Self {
+    /// With so many bytes for each, at least one.
+    pub(crate) fn new(room: usize) -> Self {
         Self {
-            buffers: vec![0; BATCH * DATAGRAM_MAX],
+            buffers: vec![0; BATCH * room],
+            room,
             names: vec![Name::empty(); BATCH],
             controls: vec![Control::empty(); BATCH],
             lengths: [0; BATCH],
+            flags: [0; BATCH],
         }
     }
 
-    /// Receives what there is, up to a batch; how many datagrams. None: 0.
+    /// Receives what there is, up to a batch, without waiting; how many. None:
+    /// 0.
     pub(crate) fn receive(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         let mut vectors = [iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH];
-        for (vector, buffer) in vectors.iter_mut().zip(self.buffers.chunks_mut(DATAGRAM_MAX)) {
-            *vector = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: DATAGRAM_MAX };
+        for (vector, buffer) in vectors.iter_mut().zip(self.buffers.chunks_mut(self.room)) {
+            *vector = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
         }
         let mut headers = batch(&mut vectors);
         for ((header, name), control) in
@@ -380,7 +364,8 @@ impl ReceiveBatch {
             Err(error) => return Err(error),
         };
         for (index, header) in headers.iter().enumerate().take(count) {
-            self.lengths[index] = usize::try_from(header.msg_len).unwrap_or(0).min(DATAGRAM_MAX);
+            self.lengths[index] = usize::try_from(header.msg_len).unwrap_or(0).min(self.room);
+            self.flags[index] = header.msg_hdr.msg_flags;
             let name = usize::try_from(header.msg_hdr.msg_namelen).unwrap_or(0);
             self.names[index].length = name.min(NAME);
             self.controls[index].length = header.msg_hdr.msg_controllen.min(CONTROL);
@@ -393,8 +378,19 @@ impl ReceiveBatch {
     pub(crate) fn datagram(&self, index: usize) -> Option<(SocketAddr, IpAddr, &[u8])> {
         let from = self.names.get(index)?.address()?;
         let to = self.controls[index].destination()?;
-        let begin = index * DATAGRAM_MAX;
+        let begin = index * self.room;
         Some((from, to, self.buffers.get(begin..begin + self.lengths[index])?))
+    }
+
+    /// A received message, with what came beside it.
+    pub(crate) fn message(&self, index: usize) -> Option<Received<'_>> {
+        let begin = index * self.room;
+        Some(Received {
+            bytes: self.buffers.get(begin..begin + self.lengths.get(index)?)?,
+            flags: self.flags[index],
+            name: self.names[index].bytes(),
+            control: self.controls[index].bytes(),
+        })
     }
 }
 
@@ -432,6 +428,32 @@ pub(crate) fn send_batch(
     // vectors, and the vectors to the callers' bytes, with their true lengths.
     // The kernel reads them and writes nothing but the headers' lengths.
     let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), pointer, count, flags) };
+    check(sent).map(|sent| usize::try_from(sent).unwrap_or(0))
+}
+
+/// Sends messages whole, up to a batch, without waiting; how many the kernel
+/// took. The error is that of the first one.
+pub(crate) fn send_messages(
+    fd: BorrowedFd<'_>,
+    messages: &[(&[u8], Control)],
+    more: More,
+) -> io::Result<usize> {
+    let mut vectors = [iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH];
+    for (vector, (data, _)) in vectors.iter_mut().zip(messages) {
+        *vector = iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
+    }
+    let mut headers = batch(&mut vectors);
+    for (header, (_, control)) in headers.iter_mut().zip(messages) {
+        header.msg_hdr.msg_control = control.bytes.0.as_ptr().cast_mut().cast();
+        header.msg_hdr.msg_controllen = control.length;
+    }
+    let count = u32::try_from(messages.len().min(BATCH)).unwrap_or(0);
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let flags = if more == More::Follow { flags | libc::MSG_MORE } else { flags };
+    // SAFETY: the first `count` headers point to control data and vectors, and
+    // the vectors to the callers' bytes, with their true lengths. The kernel
+    // reads them and writes nothing but the headers' lengths.
+    let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count, flags) };
     check(sent).map(|sent| usize::try_from(sent).unwrap_or(0))
 }
 
@@ -536,7 +558,7 @@ mod tests {
         let datagrams: Vec<Datagram<'_>> = data.iter().map(|data| (to, from, &data[..])).collect();
         assert_eq!(send_batch(sender.as_fd(), &datagrams, false).unwrap(), BATCH);
         assert_eq!(send_batch(sender.as_fd(), &datagrams[BATCH..], false).unwrap(), 8);
-        let mut batch = ReceiveBatch::new();
+        let mut batch = ReceiveBatch::new(DATAGRAM_MAX);
         let mut received = Vec::new();
         for _ in 0..3 {
             let count = batch.receive(receiver.as_fd()).unwrap();
@@ -552,20 +574,29 @@ mod tests {
     }
 
     #[test]
-    fn a_message_comes_with_its_sender() {
+    fn messages_go_out_and_come_in_together() {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-        sender.send_to(b"hello", receiver.local_addr().unwrap()).unwrap();
-        let mut buffer = [0; 3];
-        let received = receive_message(receiver.as_fd(), &mut buffer).unwrap();
-        assert_eq!((received.length, &buffer), (3, b"hel"));
-        assert_ne!(received.flags & libc::MSG_TRUNC, 0);
-        assert_eq!(received.from, sender.local_addr().ok());
-        let error = receive_message(receiver.as_fd(), &mut buffer).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         sender.connect(receiver.local_addr().unwrap()).unwrap();
-        send_message(sender.as_fd(), b"you", &Control::empty(), More::None).unwrap();
-        assert_eq!(receive_message(receiver.as_fd(), &mut buffer).unwrap().length, 3);
+        let none = Control::empty();
+        let texts = [(&b"hello"[..], none.clone()), (&b"you"[..], none.clone())];
+        assert_eq!(send_messages(sender.as_fd(), &texts, More::None).unwrap(), 2);
+        send_message(sender.as_fd(), b"there", &none, More::None).unwrap();
+        let mut batch = ReceiveBatch::new(3);
+        assert_eq!(batch.receive(receiver.as_fd()).unwrap(), 3);
+        let received: Vec<_> = (0..3).map(|index| batch.message(index).unwrap()).collect();
+        let bytes: Vec<_> = received.iter().map(|received| received.bytes).collect();
+        assert_eq!(bytes, [&b"hel"[..], b"you", b"the"]);
+        let cut: Vec<_> = received.iter().map(|it| it.flags & libc::MSG_TRUNC != 0).collect();
+        assert_eq!(cut, [true, false, true]);
+        assert!(received.iter().all(|it| address(it.name) == sender.local_addr().ok()));
+        assert_eq!(batch.receive(receiver.as_fd()).unwrap(), 0);
+        assert!(batch.message(BATCH).is_none());
+        let many = vec![(&b"much"[..], none); BATCH + 1];
+        assert_eq!(send_messages(sender.as_fd(), &many, More::None).unwrap(), BATCH);
+        // Nobody listens here any more, which the second message is told.
+        drop(receiver);
+        assert_eq!(send_messages(sender.as_fd(), &texts, More::None).unwrap(), 1);
     }
 
     #[test]

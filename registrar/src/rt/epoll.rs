@@ -14,6 +14,8 @@ use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::Instant;
 
+use rserpool_sctp::Received as Message;
+
 use super::cpu::pin;
 use super::reactor::Reactor;
 use super::sockets::{
@@ -172,6 +174,17 @@ impl Sockets for EpollSockets {
 
     fn watch_carrier(&mut self, link: BorrowedFd<'_>, number: usize) -> io::Result<()> {
         self.poller.add_carrier(link, number)
+    }
+
+    // A link's own receive takes as many messages by one system call.
+    const RECEIVES_MESSAGES: bool = false;
+
+    fn receive_messages(&mut self, _socket: BorrowedFd<'_>, _number: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn message(&self, _received: &Received) -> Option<Message<'_>> {
+        None
     }
 
     fn wait(&mut self, patience: Option<Duration>) -> io::Result<()> {

@@ -65,6 +65,9 @@ pub(super) struct Reactor<S> {
     stop: Stop,
     undrained: Arc<AtomicU32>,
     epoch: Instant,
+    /// When this cycle began. The clock is read once a cycle: where that is a
+    /// system call, reading it at each step cost as much as the messages.
+    at: Instant,
     panics: u64,
     logged: Cell<Option<Instant>>,
 }
@@ -91,18 +94,20 @@ impl<S: Sockets> Reactor<S> {
             stop: Stop::default(),
             undrained: Arc::clone(&plan.undrained),
             epoch: plan.epoch,
+            at: Instant::now(),
             panics: 0,
             logged: Cell::new(None),
         })
     }
 
-    /// How long to wait now. [`Reactor::work`] has to follow the wait.
+    /// How long to wait now, or longer by what the last cycle took.
+    /// [`Reactor::work`] has to follow the wait.
     pub(super) fn patience(&self) -> Option<Duration> {
         let asleep = self.inbox().is_none_or(|inbox| inbox.fall_asleep());
         if self.more || !asleep {
             return Some(Duration::ZERO);
         }
-        let now = Instant::now();
+        let now = self.at;
         let deadline = self.shard.next_timeout().map(|at| self.instant(at).max(now + RETRY));
         let sockets = self.sockets.due(now);
         let carriers = self.carriers.due_at(now);
@@ -116,12 +121,11 @@ impl<S: Sockets> Reactor<S> {
         if let Some(inbox) = self.inbox() {
             inbox.awake();
         }
+        self.at = Instant::now();
         self.retry = false;
         self.serve();
         self.hear();
-        // Read as seldom as can be: where the clock is a system call, it is
-        // half of what a message costs.
-        let at = Instant::now();
+        let at = self.at;
         self.sockets.tend(at);
         if self.more || self.shard.next_timeout().is_some_and(|next| self.instant(next) <= at) {
             // A panic is logged; the next turn is due when something happens.
@@ -142,7 +146,8 @@ impl<S: Sockets> Reactor<S> {
     }
 
     fn now(&self) -> Timestamp {
-        let micros = u64::try_from(self.epoch.elapsed().as_micros());
+        let since = self.at.saturating_duration_since(self.epoch);
+        let micros = u64::try_from(since.as_micros());
         Timestamp::from_micros(micros.unwrap_or(u64::MAX))
     }
 
@@ -169,8 +174,15 @@ impl<S: Sockets> Reactor<S> {
             let mut next = Some(first);
             while let Some(event) = next {
                 events += 1;
-                bytes +=
-                    if let Event::Received(_, received) = &event { received.length } else { 0 };
+                bytes += match &event {
+                    Event::Received(_, received) | Event::Message(_, received) => received.length,
+                    Event::Accepted(..)
+                    | Event::Sent(..)
+                    | Event::Ended(_)
+                    | Event::Failed(_)
+                    | Event::Inbox
+                    | Event::Carrier(_) => 0,
+                };
                 self.take(now, event);
                 let more = events < EVENTS_A_CYCLE && bytes < BYTES_A_CYCLE;
                 next = if more { self.sockets.next() } else { None };
@@ -206,6 +218,16 @@ impl<S: Sockets> Reactor<S> {
             Event::Accepted(stream, peer) => self.admit(now, stream, peer),
             Event::Inbox => self.inbox().map_or((), |inbox| inbox.hush()),
             Event::Carrier(number) => self.carriers.ready(number),
+            Event::Message(number, received) => {
+                let at = self.at;
+                // If this panics, it is logged; the message is lost.
+                let _logged = self.guarded(|reactor| {
+                    if let Some(message) = reactor.sockets.message(&received) {
+                        reactor.carriers.take(at, number, &message);
+                    }
+                });
+                self.sockets.give_back(received);
+            }
         }
     }
 

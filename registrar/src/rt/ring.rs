@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "listed in docs/unsafe.md")]
 
 mod buffers;
+mod message;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +19,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
+use rserpool_sctp::Received as Message;
+
 use super::sockets::Received;
 use buffers::Buffers;
+use message::Layout;
 
 /// Submissions that wait for the next system call.
 const SUBMISSIONS: u32 = 1024;
@@ -35,6 +39,7 @@ const SEND: u64 = 3 << 56;
 const TIMEOUT: u64 = 4 << 56;
 const CANCEL: u64 = 5 << 56;
 const POLL: u64 = 6 << 56;
+const MESSAGES: u64 = 7 << 56;
 
 /// What happened. The tokens are those the operations were asked for with.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub(super) enum Event {
     /// Bytes arrived (none: the peer will send no more), or receiving failed.
     /// `more`: it goes on.
     Received { token: u64, buffer: io::Result<Option<Received>>, more: bool },
+    /// The same of a receive of messages.
+    Message { token: u64, buffer: io::Result<Option<Received>>, more: bool },
     /// All bytes are sent, or sending failed; here is the buffer.
     Sent { token: u64, buffer: Vec<u8>, result: io::Result<()> },
     /// The descriptor can be read, or polling it failed.
@@ -64,6 +71,8 @@ struct Sending {
 pub(super) struct Ring {
     uring: IoUring,
     buffers: Buffers,
+    /// What each receive of a message leaves room for.
+    layout: Layout,
     /// What is being sent, by the number in the operation.
     sending: Vec<Option<Sending>>,
     free: Vec<usize>,
@@ -90,6 +99,7 @@ impl Ring {
         Ok(Self {
             uring,
             buffers,
+            layout: Layout::new(),
             sending: Vec::new(),
             free: Vec::new(),
             timeouts: VecDeque::new(),
@@ -113,6 +123,15 @@ impl Ring {
         let receive = opcode::RecvMulti::new(fd, buffers::GROUP).build();
         self.under_way += 1;
         self.push(receive.user_data(RECEIVE | token));
+    }
+
+    /// Receives messages from a socket, each in a buffer with its address and
+    /// control data, until told otherwise. As [`Ring::receive`].
+    pub(super) fn receive_messages(&mut self, socket: impl AsFd, token: u64) {
+        let fd = Fd(socket.as_fd().as_raw_fd());
+        let receive = opcode::RecvMsgMulti::new(fd, self.layout.header(), buffers::GROUP).build();
+        self.under_way += 1;
+        self.push(receive.user_data(MESSAGES | token));
     }
 
     /// Stops receiving: the last event of it comes soon.
@@ -180,8 +199,8 @@ impl Ring {
 
     fn try_push(&mut self, entry: &squeue::Entry) -> bool {
         let mut queue = self.uring.submission();
-        // SAFETY: what the entry points to is owned by `sending`, `timeouts`
-        // or `buffers` until its completion is looked at.
+        // SAFETY: what the entry points to is owned by `sending`, `timeouts`,
+        // `layout` or `buffers` until its completion is looked at.
         unsafe { queue.push(entry) }.is_ok()
     }
 
@@ -261,12 +280,16 @@ impl Ring {
                     });
                     return Some(Event::Accepted { token, socket, more });
                 }
-                RECEIVE => {
+                kind @ (RECEIVE | MESSAGES) => {
                     self.under_way -= usize::from(!more);
                     let buffer = cqueue::buffer_select(completion.flags());
                     let received = checked(result)
                         .map(|length| buffer.map(|buffer| Received { buffer, length }));
-                    return Some(Event::Received { token, buffer: received, more });
+                    return Some(if kind == RECEIVE {
+                        Event::Received { token, buffer: received, more }
+                    } else {
+                        Event::Message { token, buffer: received, more }
+                    });
                 }
                 SEND => {
                     self.under_way -= 1;
@@ -316,6 +339,11 @@ impl Ring {
         self.buffers.bytes(received.buffer, received.length)
     }
 
+    /// The message that arrived.
+    pub(super) fn message(&self, received: &Received) -> Option<Message<'_>> {
+        message::read(self.bytes(received))
+    }
+
     /// The bytes were looked at: the kernel may use the buffer again.
     pub(super) fn give_back(&mut self, received: Received) {
         self.buffers.give_back(received.buffer);
@@ -330,8 +358,19 @@ impl Drop for Ring {
         // The kernel cancels what is under way after the ring is closed, and
         // may until then use this memory: it is never freed.
         mem::forget(mem::take(&mut self.sending));
+        mem::forget(mem::replace(&mut self.layout, Layout::new()));
         self.buffers.leak();
     }
+}
+
+/// A message header with room for an address and control data of so many
+/// bytes, and nothing else.
+fn header(name: usize, control: usize) -> libc::msghdr {
+    // SAFETY: all of a `msghdr`'s fields may be zero.
+    let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    header.msg_namelen = libc::socklen_t::try_from(name).unwrap_or(0);
+    header.msg_controllen = control;
+    header
 }
 
 /// How many entries the kernel took, if it is only not the time for more: a

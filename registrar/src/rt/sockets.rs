@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
+use rserpool_sctp::Received as Message;
+
 use crate::turn::{CloseReason, LinkId};
 
 /// How long a closed connection reads on, so that the peer gets the last
@@ -41,6 +43,9 @@ pub(super) enum Event {
     Inbox,
     /// The link of SCTP associations with this number has packets.
     Carrier(usize),
+    /// A message arrived on the socket of this link: [`Sockets::message`] has
+    /// it.
+    Message(usize, Received),
 }
 
 /// Where bytes that arrived are. To be given back with [`Sockets::give_back`].
@@ -59,6 +64,12 @@ pub(super) trait Sockets {
     /// Tells of packets of this link of SCTP associations from now on.
     fn watch_carrier(&mut self, link: BorrowedFd<'_>, number: usize) -> io::Result<()>;
 
+    /// Whether [`Sockets::receive_messages`] does something.
+    const RECEIVES_MESSAGES: bool;
+
+    /// Receives from the socket that this link of SCTP associations gave.
+    fn receive_messages(&mut self, socket: BorrowedFd<'_>, number: usize) -> io::Result<()>;
+
     /// Waits until something happened, at most this long if it is said.
     fn wait(&mut self, patience: Option<Duration>) -> io::Result<()>;
 
@@ -67,6 +78,9 @@ pub(super) trait Sockets {
 
     /// The bytes that arrived.
     fn bytes(&self, received: &Received) -> &[u8];
+
+    /// The message that arrived.
+    fn message(&self, received: &Received) -> Option<Message<'_>>;
 
     /// The bytes were looked at.
     fn give_back(&mut self, received: Received);

@@ -12,6 +12,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
+use rserpool_sctp::Received as Message;
+
 use super::ring::{self, Ring};
 use super::sockets::{
     ACCEPT_PAUSE, Event, LINGER, LINGER_BYTES, LINGER_STOP, Received, Sockets,
@@ -83,12 +85,16 @@ enum Watched {
     Carrier(usize),
 }
 
+/// The socket of a link of SCTP associations, and the link's number.
+type Messages = (OwnedFd, usize);
+
 /// The sockets of one shard on io_uring. To be made on the shard's thread.
 pub(super) struct RingSockets {
     // Closed before the sockets: what is under way uses their descriptors.
     ring: Ring,
     listeners: Vec<Listener>,
     watched: Vec<(OwnedFd, Watched)>,
+    messages: Vec<Messages>,
     /// By the tokens of their operations.
     slots: Vec<Slot>,
     free: Vec<usize>,
@@ -111,6 +117,7 @@ impl RingSockets {
             ring: Ring::new(event)?,
             listeners: listeners.collect(),
             watched: Vec::new(),
+            messages: Vec::new(),
             slots: Vec::new(),
             free: Vec::new(),
             by_link: Vec::new(),
@@ -161,7 +168,9 @@ impl RingSockets {
         while self.ring.is_at_work() && Instant::now() < deadline {
             self.ring.wait(Some(CANCEL_PATIENCE))?;
             while let Some(event) = self.ring.next() {
-                if let ring::Event::Received { buffer: Ok(Some(received)), .. } = event {
+                if let ring::Event::Received { buffer: Ok(Some(received)), .. }
+                | ring::Event::Message { buffer: Ok(Some(received)), .. } = event
+                {
                     self.ring.give_back(received);
                 }
             }
@@ -359,6 +368,35 @@ impl RingSockets {
         })
     }
 
+    /// A receive of messages gave something, or ended.
+    fn told(
+        &mut self,
+        place: usize,
+        buffer: io::Result<Option<Received>>,
+        more: bool,
+    ) -> Option<Event> {
+        let (socket, number) = self.messages.get(place)?;
+        let wanted = match &buffer {
+            Ok(_) => true,
+            Err(error) => match error.raw_os_error() {
+                // The end of everything.
+                Some(libc::ECANCELED) => false,
+                // Nothing that a receive could do would help.
+                Some(libc::EBADF | libc::EINVAL | libc::EOPNOTSUPP) => {
+                    log::error!("cannot receive messages any more: {error}");
+                    false
+                }
+                // No buffer was free, or it is of one association only, which
+                // is told of by a notification, too.
+                _ => true,
+            },
+        };
+        if !more && wanted {
+            self.ring.receive_messages(socket, place as u64);
+        }
+        buffer.ok().flatten().map(|received| Event::Message(*number, received))
+    }
+
     fn watch(&mut self, descriptor: BorrowedFd<'_>, watched: Watched) -> io::Result<()> {
         let descriptor = descriptor.try_clone_to_owned()?;
         self.ring.poll(&descriptor, self.watched.len() as u64);
@@ -380,6 +418,19 @@ impl Sockets for RingSockets {
         self.watch(link, Watched::Carrier(number))
     }
 
+    const RECEIVES_MESSAGES: bool = true;
+
+    fn receive_messages(&mut self, socket: BorrowedFd<'_>, number: usize) -> io::Result<()> {
+        let socket = socket.try_clone_to_owned()?;
+        self.ring.receive_messages(&socket, self.messages.len() as u64);
+        self.messages.push((socket, number));
+        Ok(())
+    }
+
+    fn message(&self, received: &Received) -> Option<Message<'_>> {
+        self.ring.message(received)
+    }
+
     fn wait(&mut self, patience: Option<Duration>) -> io::Result<()> {
         self.ring.wait(patience)
     }
@@ -389,6 +440,9 @@ impl Sockets for RingSockets {
             let event = match self.ring.next()? {
                 ring::Event::Received { token, buffer, more } => {
                     self.received(index(token), buffer, more)
+                }
+                ring::Event::Message { token, buffer, more } => {
+                    self.told(index(token), buffer, more)
                 }
                 ring::Event::Sent { token, buffer, result } => {
                     self.sent(index(token), buffer, &result)

@@ -209,11 +209,31 @@ impl Association {
                 // The association is ending; a notification will say so.
                 Err(_) => {}
             }
-            self.handed += next.data.len();
-            self.queued_bytes -= next.data.len();
+            let bytes = next.data.len();
+            self.handed_over(bytes);
             self.queue.pop_front();
         }
         Handed::All
+    }
+
+    /// Takes all that waits out of the queue, if the kernel may be given all of
+    /// it now. Each message has to come back, by [`Association::handed_over`]
+    /// or [`Association::put_back`].
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Queued> + '_ {
+        let may = !self.drying && self.handed + self.queued_bytes <= HANDED_MAX;
+        let count = if may { self.queue.len() } else { 0 };
+        self.queue.drain(..count)
+    }
+
+    /// The kernel has taken a message of so many bytes.
+    pub(super) fn handed_over(&mut self, bytes: usize) {
+        self.handed += bytes;
+        self.queued_bytes -= bytes;
+    }
+
+    /// A message goes back to the front: the last one that was taken out first.
+    pub(super) fn put_back(&mut self, queued: Queued) {
+        self.queue.push_front(queued);
     }
 
     /// The kernel has nothing more of this association.
@@ -291,6 +311,34 @@ mod tests {
         assert_eq!(association.hand_over(send), Handed::All);
         assert_eq!(sent.borrow().len(), 4);
         assert_eq!(association.queued_bytes(), 0);
+    }
+
+    #[test]
+    fn all_is_taken_at_once_or_nothing() {
+        let mut association = up();
+        for text in [&b"one"[..], b"two", b"three"] {
+            association.send(0, 11, text, &Tuning::default()).unwrap();
+        }
+        let mut taken: Vec<Queued> = association.take_all().collect();
+        assert_eq!(taken.len(), 3);
+        assert_eq!(association.take_all().count(), 0, "nothing twice");
+        association.handed_over(taken.remove(0).data.len());
+        for queued in taken.into_iter().rev() {
+            association.put_back(queued);
+        }
+        assert_eq!(association.queued_bytes(), 8);
+        association.send(0, 11, &[0; HANDED_MAX - 8 - 3], &Tuning::default()).unwrap_err();
+        association.send(0, 11, &[0; 60_000], &Tuning::default()).unwrap();
+        association.send(0, 11, &[0; 60_000], &Tuning::default()).unwrap();
+        association.send(0, 11, &[0; 20_000], &Tuning::default()).unwrap();
+        assert_eq!(association.take_all().count(), 0, "more than may be under way");
+        let sent = RefCell::new(Vec::new());
+        let handed = association.hand_over(|queued, _| {
+            sent.borrow_mut().push(queued.data.len());
+            Ok(())
+        });
+        assert_eq!((handed, &sent.borrow()[..]), (Handed::Enough, &[3, 5, 60_000, 60_000][..]));
+        assert_eq!(association.take_all().count(), 0, "it is waited for");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! what is for it waits here.
 
 mod association;
+mod burst;
 mod notification;
 mod options;
 mod socket;
@@ -22,23 +23,24 @@ use std::time::{Duration, Instant};
 use ahash::RandomState;
 
 use self::association::{Association, Handed};
+use self::burst::Burst;
 use self::notification::{Loss, Notification};
 use self::socket::{Bound, Role, open};
 use crate::link::{
-    AssocId, ConnectError, DownReason, Event, Link, Message, Progress, SendError, Side, Up,
-    Violation,
+    AssocId, ConnectError, DownReason, Event, Link, Message, Progress, Received, SendError, Side,
+    Up, Violation,
 };
 use crate::readiness::{Interest, Readiness};
 use crate::slots::Slots;
-use crate::sys::{Control, More, Received, receive_message, send_message, word};
+use crate::sys::{BATCH, Control, More, ReceiveBatch, address, find_control, send_message, word};
 use crate::tuning::Tuning;
 
 pub use self::socket::{is_available, probe};
 
-/// Messages and notifications read from each socket in one call.
-const MESSAGES_MAX: usize = 64;
-/// Bytes read at once; a message that is longer comes in parts.
-const BUFFER: usize = 128 * 1024;
+/// Batches of messages and notifications read from each socket in one call.
+const BATCHES_MAX: usize = 2;
+/// Bytes of each that are read at once; what is longer comes in parts.
+const BUFFER: usize = 8 * 1024;
 const MSG_NOTIFICATION: i32 = 0x8000;
 /// `SCTP_RCVINFO` and `SCTP_SNDINFO`, the control messages.
 const RCVINFO: i32 = 3;
@@ -104,7 +106,11 @@ pub struct KernelLink {
     /// Events that came about outside of `poll`.
     events: VecDeque<Event>,
     readiness: Readiness,
-    buffer: Vec<u8>,
+    /// The place of the socket that the host receives from by itself.
+    given: Option<usize>,
+    /// Where messages are read to; away while they are looked at.
+    batch: Option<Box<ReceiveBatch>>,
+    burst: Burst,
 }
 
 impl KernelLink {
@@ -127,7 +133,9 @@ impl KernelLink {
             full: BTreeSet::new(),
             events: VecDeque::new(),
             readiness: Readiness::new()?,
-            buffer: vec![0; BUFFER],
+            given: None,
+            batch: Some(Box::new(ReceiveBatch::new(BUFFER))),
+            burst: Burst::default(),
             config,
         };
         for port in link.config.listen.clone() {
@@ -150,7 +158,7 @@ impl KernelLink {
 
     fn open(&mut self, port: u16, role: Role) -> io::Result<usize> {
         let bound = open(&self.config, port, role)?;
-        self.readiness.add(&bound)?;
+        self.readiness.add(&bound, Interest::Read)?;
         let place = self.sockets.iter().position(Option::is_none);
         let place = place.unwrap_or_else(|| {
             self.sockets.push(None);
@@ -169,41 +177,54 @@ impl KernelLink {
 
     /// Reads one socket until it has nothing more, or for a while.
     fn read(&mut self, now: Instant, place: usize) -> io::Result<Progress> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let mut progress = Progress::More;
-        let mut result = Ok(());
-        for _ in 0..MESSAGES_MAX {
+        let Some(mut batch) = self.batch.take() else { return Ok(Progress::Idle) };
+        let mut progress = Ok(Progress::More);
+        for _ in 0..BATCHES_MAX {
             // A notification may have closed it.
             let Some(bound) = self.sockets.get(place).and_then(Option::as_ref) else {
-                progress = Progress::Idle;
+                progress = Ok(Progress::Idle);
                 break;
             };
-            match receive_message(bound.as_fd(), &mut buffer) {
-                Ok(received) if received.flags & MSG_NOTIFICATION != 0 => {
-                    if let Some(told) = notification::read(&buffer[..received.length]) {
-                        self.notified(now, place, told, received.from);
+            match batch.receive(bound.as_fd()) {
+                Ok(count) => {
+                    for received in (0..count).filter_map(|index| batch.message(index)) {
+                        self.arrived(now, place, &received);
+                    }
+                    // A call of its own to find nothing more is not needed.
+                    if count < BATCH {
+                        progress = Ok(Progress::Idle);
+                        break;
                     }
                 }
-                Ok(received) => self.received(place, &received, &buffer),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    progress = Progress::Idle;
-                    break;
-                }
                 Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
-                    result = Err(error);
+                    progress = Err(error);
                     break;
                 }
                 // Of an association that is told of by a notification, too.
                 Err(_) => {}
             }
         }
-        self.buffer = buffer;
-        result.map(|()| progress)
+        self.batch = Some(batch);
+        progress
+    }
+
+    /// A message or a notification, or a part of one.
+    fn arrived(&mut self, now: Instant, place: usize, received: &Received<'_>) {
+        if received.flags & MSG_NOTIFICATION == 0 {
+            return self.received(place, received);
+        }
+        let Some(Some(bound)) = self.sockets.get_mut(place) else { return };
+        let whole = received.flags & libc::MSG_EOR != 0;
+        if let Some(told) = bound.notifications.part(received.bytes, whole) {
+            self.notified(now, place, told, address(received.name));
+        }
     }
 
     /// A message, or a part of one.
-    fn received(&mut self, place: usize, received: &Received, buffer: &[u8]) {
-        let Some(info) = received.control.find(libc::IPPROTO_SCTP, RCVINFO) else { return };
+    fn received(&mut self, place: usize, received: &Received<'_>) {
+        let Some(info) = find_control(received.control, libc::IPPROTO_SCTP, RCVINFO) else {
+            return;
+        };
         // struct sctp_rcvinfo: stream, ssn, flags, (2), ppid in network order,
         // tsn, cumulative tsn, context, association.
         let (Some(stream), Some(ppid), Some(number)) =
@@ -220,8 +241,7 @@ impl KernelLink {
         let Some(id) = self.numbers.get(&(place, number)).copied() else { return };
         let Some(association) = self.table.get_mut(id) else { return };
         let whole = received.flags & libc::MSG_EOR != 0;
-        let part = &buffer[..received.length];
-        match association.part(part, whole, &self.config.tuning) {
+        match association.part(received.bytes, whole, &self.config.tuning) {
             Ok(Some(data)) if !data.is_empty() => {
                 let message = Message { id, stream, ppid, data };
                 match association.deliver(message, &self.config.tuning) {
@@ -365,6 +385,24 @@ impl KernelLink {
         }
     }
 
+    /// Hands the kernel, by few calls, what waits on several associations.
+    /// What it does not take stays; [`Self::hand_over`] finds out why.
+    fn hand_over_together(&mut self, ids: &VecDeque<AssocId>) {
+        let mut place = None;
+        for id in ids {
+            let Some(association) = self.table.get_mut(*id) else { continue };
+            if *place.get_or_insert(association.socket) == association.socket {
+                self.burst.gather(*id, association);
+            }
+        }
+        let mut burst = std::mem::take(&mut self.burst);
+        if let Some(Some(bound)) = place.and_then(|place| self.sockets.get(place)) {
+            burst.send(bound.as_fd(), &mut self.table);
+        }
+        burst.put_back(&mut self.table);
+        self.burst = burst;
+    }
+
     /// Hands the kernel what it takes of an association's messages.
     fn hand_over(&mut self, id: AssocId) {
         let Some(association) = self.table.get_mut(id) else { return };
@@ -446,10 +484,26 @@ impl Link for KernelLink {
         self.readiness.fd()
     }
 
+    fn give_socket(&mut self) -> io::Result<Option<BorrowedFd<'_>>> {
+        let listens = |bound: &Option<Bound>| bound.as_ref().is_some_and(|bound| bound.listening);
+        let Some(place) = self.sockets.iter().position(listens) else { return Ok(None) };
+        if self.given.is_none() {
+            self.readiness.remove(self.socket(place)?)?;
+            self.given = Some(place);
+        }
+        self.socket(place).map(|bound| Some(bound.as_fd()))
+    }
+
+    fn take(&mut self, now: Instant, received: &Received<'_>) {
+        if let Some(place) = self.given {
+            self.arrived(now, place, received);
+        }
+    }
+
     fn poll(&mut self, now: Instant, events: &mut Vec<Event>) -> io::Result<Progress> {
         let mut progress = Progress::Idle;
         for place in 0..self.sockets.len() {
-            if self.read(now, place)? == Progress::More {
+            if self.given != Some(place) && self.read(now, place)? == Progress::More {
                 progress = Progress::More;
             }
         }
@@ -524,17 +578,20 @@ impl Link for KernelLink {
 
     fn flush(&mut self, _now: Instant) -> io::Result<()> {
         let was_full = std::mem::take(&mut self.full);
-        for id in std::mem::take(&mut self.dirty) {
+        let dirty = std::mem::take(&mut self.dirty);
+        self.hand_over_together(&dirty);
+        for id in dirty {
             self.hand_over(id);
         }
         for place in 0..self.sockets.len() {
-            let interest = match (was_full.contains(&place), self.full.contains(&place)) {
-                (false, true) => Interest::ReadAndWrite,
-                (true, false) => Interest::Read,
-                (false, false) | (true, true) => continue,
-            };
-            if let Ok(bound) = self.socket(place) {
-                self.readiness.change(bound, interest)?;
+            let Ok(bound) = self.socket(place) else { continue };
+            let given = self.given == Some(place);
+            match (was_full.contains(&place), self.full.contains(&place)) {
+                (false, true) if given => self.readiness.add(bound, Interest::Write)?,
+                (true, false) if given => self.readiness.remove(bound)?,
+                (false, true) => self.readiness.change(bound, Interest::ReadAndWrite)?,
+                (true, false) => self.readiness.change(bound, Interest::Read)?,
+                (false, false) | (true, true) => {}
             }
         }
         Ok(())

@@ -45,8 +45,25 @@ fn i32_at(bytes: &[u8], at: usize) -> Option<i32> {
     Some(word(bytes.get(at..at + 4)?.try_into().ok()?).cast_signed())
 }
 
+/// Reads the notifications of a socket, which come in parts where they are
+/// longer than a buffer: one that carries a long ABORT chunk of the peer's.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// The last part was not the end.
+    continues: bool,
+}
+
+impl Reader {
+    /// A part came, the last one if `whole`. All that matters stands at the
+    /// start; what follows is the peer's and not looked at.
+    pub(super) fn part(&mut self, bytes: &[u8], whole: bool) -> Option<Notification> {
+        let continues = core::mem::replace(&mut self.continues, !whole);
+        if continues { None } else { read(bytes) }
+    }
+}
+
 /// Reads a notification; `None` if it is shorter than it has to be.
-pub(super) fn read(bytes: &[u8]) -> Option<Notification> {
+fn read(bytes: &[u8]) -> Option<Notification> {
     Some(match u16_at(bytes, 0)? {
         0x8001 => {
             let association = i32_at(bytes, 16)?;
@@ -104,6 +121,18 @@ mod tests {
         assert_eq!(read(4, 0, &[]), lost(Loss::NotUp { refused: false }));
         assert_eq!(read(4, 0, &[6, 0, 0, 4]), lost(Loss::NotUp { refused: true }));
         assert_eq!(read(9, 0, &[]), Notification::Other);
+    }
+
+    #[test]
+    fn the_rest_of_a_long_notification_is_none() {
+        // An ABORT whose second half looks like news of another association.
+        let aborted = change(1, 12, &[6, 0, 0, 4]);
+        let mut reader = Reader::default();
+        let lost = Notification::Lost { association: 77, loss: Loss::Aborted { cause: 12 } };
+        assert_eq!(reader.part(&aborted, false), Some(lost));
+        assert_eq!(reader.part(&change(3, 0, &[]), false), None);
+        assert_eq!(reader.part(&change(3, 0, &[]), true), None);
+        assert_eq!(reader.part(&aborted, true), Some(lost));
     }
 
     #[test]

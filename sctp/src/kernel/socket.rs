@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Config;
+use super::notification::Reader;
 use super::options;
 use crate::sys::{get_option, set_int, word};
 
@@ -42,6 +43,7 @@ pub(super) struct Bound {
     pub(super) receive_buffer: usize,
     /// How many associations it has.
     pub(super) associations: usize,
+    pub(super) notifications: Reader,
 }
 
 impl AsFd for Bound {
@@ -89,7 +91,14 @@ fn try_open(config: &Config, port: u16, role: Role) -> io::Result<Bound> {
     get_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &mut value)?;
     // The kernel doubles what it is asked for.
     let receive_buffer = usize::try_from(word(value)).unwrap_or(0) / 2;
-    Ok(Bound { socket, port, listening: role == Role::Listen, receive_buffer, associations: 0 })
+    Ok(Bound {
+        socket,
+        port,
+        listening: role == Role::Listen,
+        receive_buffer,
+        associations: 0,
+        notifications: Reader::default(),
+    })
 }
 
 /// A socket for all addresses, of both families if the kernel has IPv6.

@@ -21,7 +21,7 @@ use std::time::Instant;
 use crate::endpoint::{self, Endpoint, Path, Stats, Transmit};
 use crate::link::{AssocId, ConnectError, Event, Link, Progress, SendError};
 use crate::readiness::{Interest, Readiness};
-use crate::sys::{BATCH, Datagram, ReceiveBatch, send_batch};
+use crate::sys::{BATCH, DATAGRAM_MAX, Datagram, ReceiveBatch, send_batch};
 
 pub use self::sockets::{Bind, Pin, Sockets, bind};
 
@@ -61,13 +61,13 @@ impl UdpLink {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let readiness = Readiness::new()?;
         for bound in sockets.all() {
-            readiness.add(&bound.socket)?;
+            readiness.add(&bound.socket, Interest::Read)?;
         }
         Ok(Self {
             endpoint,
             sockets,
             readiness,
-            batch: ReceiveBatch::new(),
+            batch: ReceiveBatch::new(DATAGRAM_MAX),
             waiting: VecDeque::new(),
             blocked: false,
             unsendable: 0,

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use rserpool_engine::Timestamp;
-use rserpool_sctp::Progress;
+use rserpool_sctp::{Progress, Received};
 
 use super::Reactor;
 use crate::carrier::Carrier;
@@ -27,8 +27,10 @@ impl Carriers {
     pub(super) fn open(endpoints: Vec<Endpoint>, sockets: &mut impl Sockets) -> io::Result<Self> {
         let mut entries = Vec::new();
         for endpoint in endpoints {
-            let carrier = Carrier::new(endpoint.open(Instant::now())?);
-            sockets.watch_carrier(carrier.fd(), entries.len())?;
+            let mut carrier = Carrier::new(endpoint.open(Instant::now())?);
+            let number = entries.len();
+            sockets.watch_carrier(carrier.fd(), number)?;
+            open_socket(&mut carrier, sockets, number)?;
             entries.push(Entry { carrier, due: true });
         }
         Ok(Self(entries))
@@ -41,6 +43,14 @@ impl Carriers {
     /// There are packets for this one.
     pub(super) fn ready(&mut self, number: usize) {
         if let Some(entry) = self.0.get_mut(number) {
+            entry.due = true;
+        }
+    }
+
+    /// A message arrived on the socket of this one.
+    pub(super) fn take(&mut self, at: Instant, number: usize, message: &Received<'_>) {
+        if let Some(entry) = self.0.get_mut(number) {
+            entry.carrier.take(at, message);
             entry.due = true;
         }
     }
@@ -80,6 +90,20 @@ impl Carriers {
         let late = entry.carrier.timeout().is_some_and(|timeout| timeout <= at);
         (core::mem::take(&mut entry.due) || late).then_some(&mut entry.carrier)
     }
+}
+
+/// Receives from a link's socket, where both sides can.
+fn open_socket<S: Sockets>(
+    carrier: &mut Carrier,
+    sockets: &mut S,
+    number: usize,
+) -> io::Result<()> {
+    if S::RECEIVES_MESSAGES
+        && let Some(socket) = carrier.give_socket()?
+    {
+        sockets.receive_messages(socket, number)?;
+    }
+    Ok(())
 }
 
 impl<S: Sockets> Reactor<S> {

@@ -197,3 +197,35 @@ fn all_operations_can_be_ended_at_once() {
         next(&mut ring);
     }
 }
+
+/// Messages keep their bounds, and one that is longer than a buffer is cut by
+/// UDP; SCTP gives the rest with the next.
+#[test]
+fn messages_arrive_whole_with_their_senders() {
+    let (mut ring, _event) = ring();
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let peer = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    peer.connect(socket.local_addr().unwrap()).unwrap();
+    let port = peer.local_addr().unwrap().port();
+    ring.receive_messages(&socket, 9);
+    // More than there are buffers, so each is used again.
+    for round in 0..700_usize {
+        let length = if round == 5 { 2048 } else { 1 + round % 50 };
+        peer.send(&vec![7; length]).unwrap();
+        let Event::Message { token: 9, buffer: Ok(Some(received)), more: true } = next(&mut ring)
+        else {
+            panic!("it receives")
+        };
+        let message = ring.message(&received).unwrap();
+        assert_eq!(message.bytes, vec![7; length.min(2048 - 16 - 28 - 128)]);
+        assert_eq!(message.flags & libc::MSG_TRUNC != 0, round == 5);
+        assert_eq!(message.name[2..4], port.to_be_bytes());
+        assert!(message.control.is_empty());
+        ring.give_back(received);
+    }
+    ring.cancel_all();
+    let Event::Message { token: 9, buffer: Err(_), more: false } = next(&mut ring) else {
+        panic!("it ends")
+    };
+    assert!(!ring.is_at_work());
+}
