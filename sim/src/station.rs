@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use rserpool_engine::{Policy, PoolHandle, Timestamp};
 use rserpool_proto::element::{self, PoolElement, Progress, Service};
-use rserpool_proto::endpoint::{self, Conversation, Request};
+use rserpool_proto::endpoint::{self, Conversation, Event, Request};
 
 use crate::cluster::Cx;
 use crate::ledger::{Asked, Ledger};
@@ -291,6 +291,12 @@ impl Station {
         for message in Messages(bytes) {
             let event = conversation.receive(local, message);
             trace!(cx, "{} <- a call: {event:?}", self.name);
+            // What else comes is for an association that was left: a notice
+            // that a life is over there would make the element register there,
+            // over a call that nobody waits for answers on.
+            if !matches!(event, Event::KeepAlive { .. }) {
+                continue;
+            }
             for member in &mut self.members {
                 let progress = member.machine.receive(local, conversation, &event);
                 moves |= matches!(progress, Some(Progress::NewHome(_)));

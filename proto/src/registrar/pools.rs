@@ -282,6 +282,7 @@ impl Pools {
         if association != origin.association || !self.partings.end(key, association) {
             return None;
         }
+        self.restore(turn, key);
         self.answered_call(turn, key);
         Some(association)
     }

@@ -427,6 +427,21 @@ impl Cluster {
         id
     }
 
+    /// A pool element registers that nobody can call.
+    pub(crate) fn register_over_tcp(
+        &mut self,
+        node: usize,
+        handle: &str,
+        pe: u32,
+    ) -> AssociationId {
+        let address = agent_address(pe);
+        self.agents.insert(address, Agent { alive: true, home: None });
+        let peer = Peer { address, transport: TransportKind::Tcp };
+        let id = self.nodes[node].shards[0].open(self.now, peer).unwrap();
+        self.register_over(node, id, handle, pe, Policy::RoundRobin);
+        id
+    }
+
     /// A pool element (re-)registers over its association.
     pub(crate) fn register_over(
         &mut self,

@@ -285,6 +285,63 @@ fn an_open_association_does_not_bring_back_an_element_that_left() {
 }
 
 #[test]
+fn an_element_that_comes_back_has_the_values_that_it_registered_with() {
+    let mut cluster = Cluster::serving(3);
+    let load = |load| Policy::LeastUsed { load };
+    let first = cluster.register_with(0, "pool", 1, load(1));
+    cluster.pass(SECOND / 10);
+    for other in [1, 2] {
+        cluster.cut(0, other);
+    }
+    let second = cluster.register_with(1, "pool", 1, load(1));
+    cluster.pass(SECOND / 10);
+    let third = cluster.register_with(2, "pool", 1, load(1));
+    cluster.pass(SECOND / 10);
+    let now = cluster.now;
+    cluster.nodes[1].shards[0].close(now, second);
+    cluster.lose(0, 1);
+    // The first registrar learns of the move, and takes the element back with
+    // what it knew of it. The third one has news that cross this.
+    cluster.heal();
+    cluster.register_over(2, third, "pool", 1, load(99));
+    cluster.pass(SECOND / 10);
+    assert_eq!(cluster.policy(2, "pool", 1), Some(load(1)), "the claim that is greater");
+    let now = cluster.now;
+    cluster.nodes[0].shards[0].close(now, first);
+    cluster.pass(SECOND * 10);
+    cluster.assert_equal();
+    assert_eq!(cluster.elements(0), [(("pool".to_owned(), 1), 3)].into());
+    assert_eq!(cluster.policy(0, "pool", 1), Some(load(99)));
+}
+
+#[test]
+fn who_took_an_element_over_and_cannot_ask_it_believes_that_it_left() {
+    let mut cluster = Cluster::serving(3);
+    let left = cluster.register_over_tcp(2, "pool", 1);
+    cluster.pass(SECOND / 10);
+    cluster.register_over_tcp(0, "pool", 1);
+    cluster.pass(SECOND / 10);
+    let now = cluster.now;
+    cluster.nodes[2].shards[0].close(now, left);
+    // The second registrar knows of nothing: it starts alone.
+    cluster.kill(1);
+    for other in [0, 2] {
+        cluster.cut(1, other);
+    }
+    cluster.start(1);
+    cluster.pass(SECOND * 12);
+    cluster.kill(0);
+    cluster.pass(SECOND * 12);
+    assert_eq!(cluster.elements(2), [(("pool".to_owned(), 1), 3)].into(), "it took over");
+    let there = cluster.register_over_tcp(1, "pool", 1);
+    cluster.deregister(1, there, "pool", 1);
+    cluster.heal();
+    cluster.pass(SECOND * 10);
+    assert_eq!(cluster.elements(1), [].into());
+    assert_eq!(cluster.elements(2), [].into());
+}
+
+#[test]
 fn a_pool_of_two_policies_after_a_partition_ends_no_registrar() {
     let mut cluster = Cluster::serving(2);
     cluster.cut(0, 1);

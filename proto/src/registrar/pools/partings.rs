@@ -8,7 +8,7 @@
 //!   it only fell silent there, because it is here. It is doubted: if it does
 //!   not answer, it goes.
 //!
-//! If it answers, it is right here, and that is a claim greater than the one
+//! If it answers, it is right here, as it registered over that association, and that is a claim greater than the one
 //! that won: it follows from it, so that an element that answers everywhere
 //! does not go to and fro.
 
@@ -19,6 +19,9 @@ use rserpool_engine::{AssociationId, ElementKey, Timestamp};
 /// Elements asked at once. More are not asked: they come back with their next
 /// re-registration.
 const PARTINGS_MAX: usize = 4096;
+
+/// Registrations remembered.
+const KEPT_MAX: usize = 4096;
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,9 @@ pub(super) struct Partings {
     unasked: VecDeque<Parting>,
     /// In the order of the times until which they have to answer.
     asked: VecDeque<(Timestamp, Parting)>,
+    /// What elements registered here, before they were given up; the newest
+    /// last. The new home may know of an older registration only.
+    kept: VecDeque<(ElementKey, Box<[u8]>)>,
     /// Associations that have one element less.
     released: VecDeque<AssociationId>,
 }
@@ -68,6 +74,20 @@ impl Partings {
         let Some(at) = self.asked.iter().position(is_it) else { return false };
         self.asked.remove(at);
         true
+    }
+
+    /// An element is given up that registered so.
+    pub(super) fn keep(&mut self, key: ElementKey, record: Box<[u8]>) {
+        if self.kept.len() >= KEPT_MAX {
+            self.kept.pop_front();
+        }
+        self.kept.push_back((key, record));
+    }
+
+    /// What an element registered here, before it was given up last.
+    pub(super) fn kept(&mut self, key: ElementKey) -> Option<Box<[u8]>> {
+        let at = self.kept.iter().rposition(|(kept, _)| *kept == key)?;
+        self.kept.remove(at).map(|(_, record)| record)
     }
 
     /// An element of this association was removed; its shard is to hear so.

@@ -10,14 +10,14 @@ use rserpool_codec::asap::Message;
 use rserpool_codec::enrp::extension::identity_hash;
 use rserpool_codec::{Element, Transport};
 use rserpool_engine::{
-    AssociationId, ElementKey, ElementRef, Outcome, PeChecksum, RegistrarId, Registration,
-    RegistrationLife,
+    AssociationId, ElementKey, ElementRef, Outcome, PeChecksum, PoolHandle, RegistrarId,
+    Registration, RegistrationLife,
 };
 
 use super::super::graves::Grave;
 use super::super::journal::Change;
 use super::partings::Parting;
-use super::{Effect, Pools, Turn};
+use super::{Departure, Effect, Pools, Turn};
 use crate::enrp::{Apply, Source, Standing, Tally, split_record};
 
 /// Suggested elements that are asked to move at once.
@@ -220,8 +220,17 @@ impl Pools {
             return Effect::default();
         }
         if !counts {
+            let left = apply.claim.is_some_and(|claim| claim.left);
+            let can_ask = association.is_some() || self.call_address(key).is_some();
+            if left && home == me && standing.provisional && !can_ask {
+                // Nobody heard from it since it was taken over, and nobody can
+                // ask it. Who says that it left did hear from it, perhaps
+                // without knowing of the term.
+                let released = self.remove(turn, key, Departure::Left);
+                return Effect { added: false, released };
+            }
             turn.stats.stale_updates += 1;
-            if apply.claim.is_some_and(|claim| claim.left) {
+            if left {
                 // Perhaps it is right, and the element answered before it left.
                 self.space.probe(turn.now, key);
             }
@@ -296,8 +305,13 @@ impl Pools {
             lapses: true,
             ..standing
         });
+        let is_given_up = home == me && association.is_some();
+        let record = self.space.get(key).filter(|_| is_given_up).map(|it| it.record().into());
         if self.replace(turn, apply, element, theirs, association).is_none() {
             return Effect::default();
+        }
+        if let Some(record) = record {
+            self.partings.keep(key, record);
         }
         if home == me {
             // Our own kind has claims for this.
@@ -314,6 +328,32 @@ impl Pools {
             self.partings.begin(Parting { key, association, doubted: false });
         }
         Effect::default()
+    }
+
+    /// An element is asked over the association it came by, and answers: it is
+    /// as it registered over that.
+    pub(super) fn restore(&mut self, turn: &Turn<'_>, key: ElementKey) {
+        let Some(record) = self.partings.kept(key) else { return };
+        let Some(present) = self.space.get(key) else { return };
+        let written = split_record(&record).and_then(|(it, _)| Element::parse(it).ok());
+        let Some(element) = written else { return };
+        let handle = present.handle().as_bytes().to_vec();
+        let registration = Registration {
+            handle: PoolHandle::new(&handle),
+            pe: present.pe(),
+            home: present.home(),
+            association: present.association(),
+            // It begins when the element comes back, which is next.
+            life: RegistrationLife::Infinite,
+            policy: element.policy,
+            transport: element.user_transport.kind,
+            channel_use: element.user_transport.channel_use,
+            record: &record,
+        };
+        let restored = self.space.register(turn.now, &registration);
+        if restored.is_ok_and(|restored| restored.outcome != Outcome::Renewed) {
+            self.subscriptions.changed(turn.now, PoolHandle::new(&handle));
+        }
     }
 
     /// The home of an element says that it is gone, in this term, or does not
