@@ -118,7 +118,7 @@ pub(crate) struct Resolve {
 #[command(after_help = "\
 Examples:
   rsp register EchoPool --service tcp://192.0.2.1:7
-  rsp register Web --service 192.0.2.1:80 --policy lu:25%")]
+  rsp register Web --service 192.0.2.1:80 --policy lu --load 25%")]
 pub(crate) struct Register {
     /// The pool handle
     pub(crate) handle: String,
@@ -127,10 +127,12 @@ pub(crate) struct Register {
     pub(crate) service: ServiceAddress,
     #[command(flatten)]
     pub(crate) identity: Identity,
-    /// The policy and what it has of this element
-    #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = policy::parse,
-          long_help = policy::HELP)]
-    pub(crate) policy: Policy,
+    /// The policy and what it has of this element [default: rr; with --load, lu]
+    #[arg(long, value_name = "POLICY", value_parser = policy::parse, long_help = policy::HELP)]
+    pub(crate) policy: Option<Policy>,
+    /// The element's load, such as 25%, for a policy that has one
+    #[arg(long, value_name = "LOAD", value_parser = policy::share)]
+    pub(crate) load: Option<u32>,
 }
 
 /// What every registration has.

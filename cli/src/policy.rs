@@ -13,34 +13,118 @@ The policy, and what it has of this element:
   lud:LOAD:DEGRADATION      Least Used with Degradation
   plu:LOAD:DEGRADATION      Priority Least Used
   rlu[:LOAD]                Randomized Least Used
-Loads and degradations are percentages such as 25%.";
+and those of rsplib:
+  plud:LOAD:DEGRADATION     Priority Least Used with Degradation
+  rlud:LOAD:DEGRADATION     Randomized Least Used with Degradation
+  rplu:LOAD:DEGRADATION     Randomized Priority Least Used
+  rplud:LOAD:DEGRADATION    Randomized Priority Least Used with Degradation
+  wrandom-dpf:WEIGHT:DPF:DISTANCE, lu-dpf:LOAD:DPF:DISTANCE,
+  lud-dpf, plu-dpf, plud-dpf:LOAD:DEGRADATION:DPF:DISTANCE
+                            the same, with a delay penalty factor
+Loads, degradations and DPFs are percentages such as 25%, distances milliseconds.";
+
+const ALLOWED: &str = "allowed: rr, wrr:WEIGHT, random, wrandom:WEIGHT, priority:PRIORITY, \
+    lu[:LOAD%], rlu[:LOAD%], lud, plu, plud, rlud, rplu or rplud:LOAD%:DEGRADATION%, \
+    wrandom-dpf:WEIGHT:DPF%:DISTANCE, lu-dpf:LOAD%:DPF%:DISTANCE, \
+    lud-dpf, plu-dpf or plud-dpf:LOAD%:DEGRADATION%:DPF%:DISTANCE";
 
 /// Reads `NAME[:PARAMETER...]`.
 pub(crate) fn parse(text: &str) -> Result<Policy, String> {
     let mut parts = text.split(':');
     let name = parts.next().unwrap_or_default();
     let parameters: Vec<&str> = parts.collect();
-    match (name, parameters.as_slice()) {
-        ("rr", []) => Ok(Policy::RoundRobin),
-        ("wrr", [weight]) => Ok(Policy::WeightedRoundRobin { weight: number(weight)? }),
-        ("random", []) => Ok(Policy::Random),
-        ("wrandom", [weight]) => Ok(Policy::WeightedRandom { weight: number(weight)? }),
-        ("priority", [priority]) => Ok(Policy::Priority { priority: number(priority)? }),
-        ("lu", []) => Ok(Policy::LeastUsed { load: 0 }),
-        ("lu", [load]) => Ok(Policy::LeastUsed { load: share(load)? }),
-        ("lud", [load, degradation]) => Ok(Policy::LeastUsedDegradation {
-            load: share(load)?,
-            degradation: share(degradation)?,
-        }),
-        ("plu", [load, degradation]) => {
-            Ok(Policy::PriorityLeastUsed { load: share(load)?, degradation: share(degradation)? })
+    Ok(match (name, parameters.as_slice()) {
+        ("rr", []) => Policy::RoundRobin,
+        ("wrr", [weight]) => Policy::WeightedRoundRobin { weight: number(weight)? },
+        ("random", []) => Policy::Random,
+        ("wrandom", [weight]) => Policy::WeightedRandom { weight: number(weight)? },
+        ("priority", [priority]) => Policy::Priority { priority: number(priority)? },
+        ("lu", []) => Policy::LeastUsed { load: 0 },
+        ("lu", [load]) => Policy::LeastUsed { load: share(load)? },
+        ("rlu", []) => Policy::RandomizedLeastUsed { load: 0 },
+        ("rlu", [load]) => Policy::RandomizedLeastUsed { load: share(load)? },
+        (name, [load, degradation]) => {
+            let (load, degradation) = (share(load), share(degradation));
+            match name {
+                "lud" => Policy::LeastUsedDegradation { load: load?, degradation: degradation? },
+                "plu" => Policy::PriorityLeastUsed { load: load?, degradation: degradation? },
+                "plud" => {
+                    Policy::PriorityLeastUsedDegradation { load: load?, degradation: degradation? }
+                }
+                "rlud" => Policy::RandomizedLeastUsedDegradation {
+                    load: load?,
+                    degradation: degradation?,
+                },
+                "rplu" => {
+                    Policy::RandomizedPriorityLeastUsed { load: load?, degradation: degradation? }
+                }
+                "rplud" => Policy::RandomizedPriorityLeastUsedDegradation {
+                    load: load?,
+                    degradation: degradation?,
+                },
+                _ => return Err(ALLOWED.to_owned()),
+            }
         }
-        ("rlu", []) => Ok(Policy::RandomizedLeastUsed { load: 0 }),
-        ("rlu", [load]) => Ok(Policy::RandomizedLeastUsed { load: share(load)? }),
-        _ => Err("allowed: rr, wrr:WEIGHT, random, wrandom:WEIGHT, priority:PRIORITY, \
-                  lu[:LOAD%], lud:LOAD%:DEGRADATION%, plu:LOAD%:DEGRADATION%, rlu[:LOAD%]"
-            .to_owned()),
+        ("wrandom-dpf", [weight, dpf, distance]) => Policy::WeightedRandomDpf {
+            weight: number(weight)?,
+            dpf: share(dpf)?,
+            distance: number(distance)?,
+        },
+        ("lu-dpf", [load, dpf, distance]) => Policy::LeastUsedDpf {
+            load: share(load)?,
+            dpf: share(dpf)?,
+            distance: number(distance)?,
+        },
+        ("lud-dpf" | "plu-dpf" | "plud-dpf", [load, degradation, dpf, distance]) => {
+            let (load, degradation) = (share(load)?, share(degradation)?);
+            let (dpf, distance) = (share(dpf)?, number(distance)?);
+            match name {
+                "lud-dpf" => Policy::LeastUsedDegradationDpf { load, degradation, dpf, distance },
+                "plu-dpf" => Policy::PriorityLeastUsedDpf { load, degradation, dpf, distance },
+                _ => Policy::PriorityLeastUsedDegradationDpf { load, degradation, dpf, distance },
+            }
+        }
+        _ => return Err(ALLOWED.to_owned()),
+    })
+}
+
+/// The policy that is not said, or is.
+pub(crate) const fn chosen(said: Option<Policy>, has_load: bool) -> Policy {
+    match said {
+        Some(policy) => policy,
+        None if has_load => Policy::LeastUsed { load: 0 },
+        None => Policy::RoundRobin,
     }
+}
+
+/// Why there can be no `--load`.
+pub(crate) fn no_load(policy: Policy) -> String {
+    format!("{policy} has no load: --load goes with the policies of Least Used, such as lu")
+}
+
+/// The policy with another load, if it has one.
+pub(crate) const fn with_load(mut policy: Policy, new: u32) -> Option<Policy> {
+    match &mut policy {
+        Policy::LeastUsed { load }
+        | Policy::LeastUsedDegradation { load, .. }
+        | Policy::PriorityLeastUsed { load, .. }
+        | Policy::RandomizedLeastUsed { load }
+        | Policy::RandomizedPriorityLeastUsed { load, .. }
+        | Policy::RandomizedLeastUsedDegradation { load, .. }
+        | Policy::PriorityLeastUsedDegradation { load, .. }
+        | Policy::RandomizedPriorityLeastUsedDegradation { load, .. }
+        | Policy::LeastUsedDpf { load, .. }
+        | Policy::LeastUsedDegradationDpf { load, .. }
+        | Policy::PriorityLeastUsedDpf { load, .. }
+        | Policy::PriorityLeastUsedDegradationDpf { load, .. } => *load = new,
+        Policy::RoundRobin
+        | Policy::WeightedRoundRobin { .. }
+        | Policy::Random
+        | Policy::WeightedRandom { .. }
+        | Policy::Priority { .. }
+        | Policy::WeightedRandomDpf { .. } => return None,
+    }
+    Some(policy)
 }
 
 fn number(text: &str) -> Result<u32, String> {
@@ -53,7 +137,7 @@ fn number(text: &str) -> Result<u32, String> {
     clippy::cast_sign_loss,
     reason = "it is between 0 and u32::MAX"
 )]
-fn share(text: &str) -> Result<u32, String> {
+pub(crate) fn share(text: &str) -> Result<u32, String> {
     let percent: Option<f64> = text.strip_suffix('%').and_then(|number| number.parse().ok());
     match percent {
         Some(percent @ 0.0..=100.0) => Ok((percent / 100.0 * f64::from(u32::MAX)).round() as u32),
@@ -63,6 +147,8 @@ fn share(text: &str) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
+    use rserpool_client::PolicyKind;
+
     use super::*;
 
     #[test]
@@ -71,10 +157,58 @@ mod tests {
         assert_eq!(parse("wrr:3"), Ok(Policy::WeightedRoundRobin { weight: 3 }));
         assert_eq!(parse("lu:100%"), Ok(Policy::LeastUsed { load: u32::MAX }));
         assert_eq!(parse("lu:50%"), Ok(Policy::LeastUsed { load: 1 << 31 }));
+        assert_eq!(
+            parse("plud-dpf:0%:0%:100%:7"),
+            Ok(Policy::PriorityLeastUsedDegradationDpf {
+                load: 0,
+                degradation: 0,
+                dpf: u32::MAX,
+                distance: 7,
+            })
+        );
         let both = Policy::LeastUsedDegradation { load: 0, degradation: u32::MAX };
         assert_eq!(parse("lud:0%:100%"), Ok(both));
-        for wrong in ["", "x", "rr:1", "wrr", "wrr:-1", "lu:50", "lu:101%", "lu:nan%", "lud:1%"] {
+        for wrong in
+            ["", "x", "rr:1", "wrr", "wrr:-1", "lu:50", "lu:101%", "lu:nan%", "lud:1%", "x:1%:1%"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn every_policy_can_be_written() {
+        let written = [
+            "rr",
+            "wrr:1",
+            "random",
+            "wrandom:1",
+            "priority:1",
+            "lu:1%",
+            "lud:1%:1%",
+            "plu:1%:1%",
+            "rlu:1%",
+            "rplu:1%:1%",
+            "rlud:1%:1%",
+            "plud:1%:1%",
+            "rplud:1%:1%",
+            "wrandom-dpf:1:1%:1",
+            "lu-dpf:1%:1%:1",
+            "lud-dpf:1%:1%:1%:1",
+            "plu-dpf:1%:1%:1%:1",
+            "plud-dpf:1%:1%:1%:1",
+        ];
+        let kinds = written.map(|text| parse(text).map(|policy| policy.kind()));
+        for kind in PolicyKind::ALL {
+            assert!(kinds.contains(&Ok(kind)), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_load_is_for_a_policy_that_has_one() {
+        assert_eq!(
+            with_load(Policy::LeastUsed { load: 0 }, 9),
+            Some(Policy::LeastUsed { load: 9 })
+        );
+        assert_eq!(with_load(Policy::RoundRobin, 9), None);
     }
 }

@@ -7,12 +7,19 @@ use crate::access;
 use crate::command_line::{Line, Register};
 use crate::outcome::Failure;
 use crate::outlet;
+use crate::policy;
 use crate::signals::Signals;
 
 pub(crate) async fn run(line: &Line, options: &Register) -> Result<(), Failure> {
+    let policy = policy::chosen(options.policy, options.load.is_some());
+    let policy = match options.load {
+        None => policy,
+        Some(load) => policy::with_load(policy, load)
+            .ok_or_else(|| Failure::usage(policy::no_load(policy)))?,
+    };
     let mut signals = Signals::new()?;
     let access = access::find(line).await?;
-    let service = options.service.service(&options.handle, &options.identity, options.policy);
+    let service = options.service.service(&options.handle, &options.identity, policy);
     let mut element = access.endpoint.register(service).await?;
     let mut teller = Teller::new(line);
     teller.tell(&element, &element.standing())?;

@@ -16,6 +16,7 @@ use crate::health::Check;
 use crate::load::{self, Source};
 use crate::outcome::Failure;
 use crate::outlet;
+use crate::policy;
 use crate::register::Teller;
 use crate::service::ServiceAddress;
 use crate::signals::Signals;
@@ -71,22 +72,9 @@ pub(crate) async fn run(line: &Line, options: &Serve) -> Result<(), Failure> {
 
 /// The policy, which has to have a load if one is told.
 fn policy(options: &Serve) -> Result<Policy, Failure> {
-    let policy = match (options.policy, &options.load) {
-        (Some(policy), _) => policy,
-        (None, Some(_)) => Policy::LeastUsed { load: 0 },
-        (None, None) => Policy::RoundRobin,
-    };
-    let has_load = !matches!(
-        policy,
-        Policy::RoundRobin
-            | Policy::WeightedRoundRobin { .. }
-            | Policy::Random
-            | Policy::WeightedRandom { .. }
-            | Policy::Priority { .. }
-    );
-    if options.load.is_some() && !has_load {
-        let what = format!("{} has no load: --load goes with lu, lud, plu, rlu", policy);
-        return Err(Failure::usage(what));
+    let policy = policy::chosen(options.policy, options.load.is_some());
+    if options.load.is_some() && policy::with_load(policy, 0).is_none() {
+        return Err(Failure::usage(policy::no_load(policy)));
     }
     Ok(policy)
 }

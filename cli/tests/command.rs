@@ -108,7 +108,7 @@ impl Server {
 fn what_is_registered_is_resolved_and_watched_until_it_ends() {
     let (registrar, url) = registrar();
     let arguments =
-        ["register", "Pool", "--service", "127.0.0.1:7001", "--id", "0x10", "--policy", "lu:25%"];
+        ["register", "Pool", "--service", "127.0.0.1:7001", "--id", "0x10", "--load", "25%"];
     let mut element = Started::start(&url, &arguments);
     assert!(element.line().contains("registered at"));
 
@@ -144,6 +144,8 @@ fn the_exit_status_tells_what_went_wrong() {
         vec!["register", "Pool", "--service", "0.0.0.0:80"],
         vec!["register", "Pool", "--service", "127.0.0.1:80", "--policy", "best"],
         vec!["register", "Pool", "--service", "127.0.0.1:80", "--id", "0"],
+        vec!["register", "Pool", "--service", "127.0.0.1:80", "--load", "25"],
+        vec!["register", "P", "--service", "127.0.0.1:80", "--policy", "rr", "--load", "25%"],
         vec!["report", "Pool", "x"],
         vec!["serve", "--pool", "Pool"],
         vec!["serve", "--pool", "Pool", "--service", "127.0.0.1:1", "--check", "ping"],
