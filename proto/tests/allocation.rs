@@ -29,6 +29,7 @@ impl Registrar {
             let mut config =
                 Config { shard: ShardId(number), map: map.clone(), ..Config::default() };
             config.engine.keep_alive_interval = Duration::from_millis(100);
+            config.gather = Duration::from_millis(1);
             Shard::new(config)
         };
         Self {

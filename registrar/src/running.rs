@@ -30,6 +30,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a shard may take to say what it counted.
 const STATS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer waits for those of other shards that leave with it.
+const GATHER: Duration = Duration::from_micros(500);
 /// Most bytes of incomplete messages a shard keeps.
 const UNFED_BYTES_MAX: usize = 64 << 20;
 
@@ -572,6 +574,7 @@ fn protocol_config(options: &Options, id: RegistrarId, connections_max: u32) -> 
         items_max: options.max_items,
         associations_max: connections_max,
         elements_per_association_max: options.max_elements_per_connection,
+        gather: GATHER,
         ..registrar::Config::default()
     };
     options.compat.apply(&mut config);

@@ -103,6 +103,35 @@ fn pipelined_requests_to_pools_of_all_shards_are_answered_in_order() {
     assert_eq!(stats.traffic().panics, 0);
 }
 
+/// Overload has an answer with its cause, and nothing grows by it.
+#[test]
+fn beyond_its_limits_it_refuses_with_the_cause() {
+    let limits = Options { max_pools: 4, max_elements_per_pool: 8, ..options(2) };
+    let running = start(&limits).unwrap();
+    let mut peer = Peer::of(&running);
+    let (mut taken, mut refused) = (0, 0);
+    for pool in 0..32_u8 {
+        let requests: Vec<u8> = (1..=32).flat_map(|pe| registration(&[b'o', pool], pe)).collect();
+        peer.send(&requests);
+        for _ in 0..32 {
+            let answer = peer.message();
+            assert_eq!((answer[0], handle_of(&answer)), (3, &[b'o', pool][..]));
+            if answer[1] == 0 {
+                taken += 1;
+                continue;
+            }
+            // Operation Error with cause 6, lack of resources, and no data.
+            assert_eq!((answer[1], &answer[20..]), (1, &[0, 12, 0, 8, 0, 6, 0, 4][..]));
+            refused += 1;
+        }
+    }
+    assert_eq!(taken + refused, 32 * 32);
+    let stats = running.stats();
+    assert!(stats.pools() <= 2 * 4 && stats.elements() == taken && taken <= 8 * 8, "{stats:?}");
+    let mut user = Peer::of(&running);
+    assert_eq!(user.ask(&resolution(b"nobody"))[0], 6);
+}
+
 #[test]
 fn round_robin_takes_turns_over_all_connections() {
     let running = registrar(2);

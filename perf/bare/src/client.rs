@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
@@ -39,6 +40,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 struct Connection {
     stream: TcpStream,
+    requests: Rc<[u8]>,
     /// Bytes of the answer that has not come as a whole.
     bytes: usize,
     /// Where the next requests are taken from.
@@ -59,22 +61,40 @@ pub fn load(
     sizes: Sizes,
     requests: &[u8],
     time: Duration,
+    at: impl FnMut(),
+) -> io::Result<Loaded> {
+    let requests = endless(requests, load.pipelined, sizes);
+    let connect = |_| Ok((TcpStream::connect(address)?, Rc::clone(&requests)));
+    let peers = (0..load.connections).map(connect).collect::<io::Result<Vec<_>>>()?;
+    drive(peers, load.pipelined, sizes, time, RecvFlags::DONTWAIT, at)
+}
+
+/// Two rounds, so that a batch that begins anywhere is in one piece.
+pub(crate) fn endless(requests: &[u8], pipelined: usize, sizes: Sizes) -> Rc<[u8]> {
+    requests.repeat(2 + pipelined * sizes.request / requests.len().max(1)).into()
+}
+
+/// The same over connections that are there, each with requests of its own,
+/// made by [`endless`]. With [`RecvFlags::TRUNC`] answers are not copied.
+pub(crate) fn drive(
+    peers: Vec<(TcpStream, Rc<[u8]>)>,
+    pipelined: usize,
+    sizes: Sizes,
+    time: Duration,
+    flags: RecvFlags,
     mut at: impl FnMut(),
 ) -> io::Result<Loaded> {
-    // Two rounds, so that a batch that begins anywhere is in one piece.
-    let requests = requests.repeat(2 + load.pipelined * sizes.request / requests.len().max(1));
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     let mut connections = Vec::new();
-    for key in 0..load.connections as u64 {
-        let stream = TcpStream::connect(address)?;
+    for (key, (stream, requests)) in (0_u64..).zip(peers) {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         epoll::add(&epoll, &stream, EventData::new_u64(key), EventFlags::IN)?;
-        let owed = load.pipelined;
-        connections.push(Connection { stream, bytes: 0, next: 0, owed, sent_of_one: 0 });
+        let owed = pipelined;
+        connections.push(Connection { stream, requests, bytes: 0, next: 0, owed, sent_of_one: 0 });
     }
     for connection in &mut connections {
-        connection.send(&requests, sizes)?;
+        connection.send(sizes)?;
     }
     let mut scratch = vec![0; READ_BYTES];
     let mut events = vec![Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 512];
@@ -107,7 +127,7 @@ pub fn load(
         for event in events.iter().take(count) {
             let index = usize::try_from(event.data.u64()).unwrap_or(usize::MAX);
             if let Some(connection) = connections.get_mut(index) {
-                answers += connection.turn(&mut scratch, &requests, sizes)?;
+                answers += connection.turn(&mut scratch, sizes, flags)?;
             }
         }
     }
@@ -115,9 +135,9 @@ pub fn load(
 
 impl Connection {
     /// Receives once and sends as many requests as were answered.
-    fn turn(&mut self, scratch: &mut [u8], requests: &[u8], sizes: Sizes) -> io::Result<u64> {
+    fn turn(&mut self, scratch: &mut [u8], sizes: Sizes, flags: RecvFlags) -> io::Result<u64> {
         let mut answered = 0;
-        match recv(self.stream.as_fd(), scratch, RecvFlags::DONTWAIT) {
+        match recv(self.stream.as_fd(), scratch, flags) {
             Ok((0, _)) => return Err(io::Error::other("the server closed a connection")),
             Ok((bytes, _)) => {
                 self.bytes += bytes;
@@ -128,11 +148,12 @@ impl Connection {
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        self.send(requests, sizes)?;
+        self.send(sizes)?;
         Ok(answered as u64)
     }
 
-    fn send(&mut self, requests: &[u8], sizes: Sizes) -> io::Result<()> {
+    fn send(&mut self, sizes: Sizes) -> io::Result<()> {
+        let requests = &self.requests;
         while self.owed > 0 {
             let from = self.next + self.sent_of_one;
             let until = self.next + self.owed * sizes.request;

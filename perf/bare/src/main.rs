@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use rserpool_bare::{Kind, MeasureOptions, Sizes, measure, serve};
+use rserpool_bare::{
+    CrossingOptions, Kind, MeasureOptions, Sizes, StallOptions, crossing, measure, serve, stall,
+};
 
 /// Measures what a registrar costs beyond a server that does nothing but
 /// answer, on the same host in the same run.
@@ -19,6 +21,10 @@ struct Cli {
 enum Command {
     /// Measure all servers in turn and print a table
     Measure(MeasureOptions),
+    /// Measure what it costs that requests cross between shards
+    Crossing(CrossingOptions),
+    /// Measure how soon a saturated shard serves what another one hands it
+    Stall(StallOptions),
     /// Serve on a free loopback port, which is printed, until input ends
     Serve {
         /// uring, epoll, glommio, registrar or registrar-epoll
@@ -41,6 +47,8 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Measure(options) => measure(&options),
+        Command::Crossing(options) => crossing(&options),
+        Command::Stall(options) => stall(&options),
         Command::Serve { kind, core, request, answer } => {
             serve(kind, core, Sizes { request: request as usize, answer: answer as usize })
         }

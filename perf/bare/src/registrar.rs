@@ -2,38 +2,45 @@
 //! the same length and elements of the same size, so that all answers to a
 //! resolution of one element have the same length.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use rserpool_codec::asap::Message;
 use rserpool_codec::{Addresses, Element, Frame, LengthForm, Transport, frame};
 use rserpool_engine::{PeId, Policy, PoolHandle, RegistrarId};
-use rserpool_registrar::{Announce, AsapAddress, Host, Options, start};
+use rserpool_registrar::{Announce, AsapAddress, Host, Options, Running, start};
 
 use crate::server::{Sizes, keep_to, ready};
 
 /// Pools, and elements of each.
-const POOLS: u32 = 100;
+pub(crate) const POOLS: u32 = 100;
 const ELEMENTS: u32 = 10;
 /// An hour in milliseconds, or longer in seconds.
 const LIFE: i32 = 3_600_000;
 
-/// Serves until the process ends, with one shard on this core.
-pub(crate) fn serve(host: Host, core: usize) -> io::Result<()> {
-    keep_to(core)?;
+/// Starts one in this process, on a free port, with one shard on each of the
+/// first cores of this thread.
+pub(crate) fn running(host: Host, shards: u16) -> io::Result<(Running, SocketAddr)> {
     let options = Options {
         asap: vec![AsapAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
         announce: vec![Announce::Off],
-        shards: Some(1),
+        shards: Some(shards),
         host: Some(host),
         // Keep-alives are no part of what is compared.
         keep_alive_interval: Duration::ZERO,
         ..Options::default()
     };
-    let mut running = start(&options).map_err(|error| io::Error::other(error.to_string()))?;
+    let running = start(&options).map_err(|error| io::Error::other(error.to_string()))?;
     let address = running.asap_tcp().first().copied();
-    ready(address.ok_or_else(|| io::Error::other("it listens nowhere"))?)?;
+    Ok((running, address.ok_or_else(|| io::Error::other("it listens nowhere"))?))
+}
+
+/// Serves until the process ends, with one shard on this core.
+pub(crate) fn serve(host: Host, core: usize) -> io::Result<()> {
+    keep_to(core)?;
+    let (mut running, address) = running(host, 1)?;
+    ready(address)?;
     loop {
         if let Some(failure) = running.failure(Duration::from_secs(1)) {
             return Err(io::Error::other(failure.to_string()));
@@ -50,15 +57,18 @@ fn handle(pool: u32) -> [u8; 12] {
 
 /// Requests for one element of each pool, behind one another.
 pub(crate) fn requests() -> Vec<u8> {
-    let mut requests = Vec::new();
-    for pool in 0..POOLS {
-        let handle = handle(pool);
-        let handle = PoolHandle::new(&handle);
-        let request = Message::HandleResolution { handle, subscribe: false, items: Some(1) };
-        // A short handle always fits.
-        let _ = request.emit(&mut requests, LengthForm::Padded);
-    }
-    requests
+    (0..POOLS).flat_map(|pool| request(pool, 1)).collect()
+}
+
+/// A request for so many elements of one pool.
+pub(crate) fn request(pool: u32, items: u32) -> Vec<u8> {
+    let handle = handle(pool);
+    let handle = PoolHandle::new(&handle);
+    let mut bytes = Vec::new();
+    let request = Message::HandleResolution { handle, subscribe: false, items: Some(items) };
+    // A short handle always fits.
+    let _ = request.emit(&mut bytes, LengthForm::Padded);
+    bytes
 }
 
 /// Registers all pools over a connection that has to stay open, and finds out
@@ -107,7 +117,7 @@ pub(crate) fn fill(address: SocketAddr) -> io::Result<(TcpStream, Sizes)> {
 }
 
 /// Reads one whole message.
-fn message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub(crate) fn message(mut stream: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     stream.read_exact(&mut bytes)?;
     let length = usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));

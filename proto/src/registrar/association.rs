@@ -45,6 +45,10 @@ pub(super) struct Association {
     pub(super) owners: u64,
     /// `Output::Send` is queued or was given, and the bytes are not taken.
     pub(super) announced: bool,
+    /// It is in the list of those whose output waits for other shards.
+    pub(super) gathers: bool,
+    /// Its output has waited long enough.
+    pub(super) gathered: bool,
     pub(super) parked: Parked,
     /// It is in the list of those that wait for the mesh.
     pub(super) listed: bool,
@@ -102,6 +106,8 @@ impl Associations {
             elements: 0,
             owners: 0,
             announced: false,
+            gathers: false,
+            gathered: false,
             parked: Parked::No,
             listed: false,
         });

@@ -52,6 +52,10 @@ pub struct Config {
     /// association is read from, and answers of that shard's associations hold
     /// one pool element.
     pub mesh_bytes_max: usize,
+    /// How long what could be sent to an association may wait for the answers
+    /// of other shards that it awaits, so that all leaves together: a write to
+    /// a socket costs more than many resolutions. Zero: not at all.
+    pub gather: Duration,
 }
 
 impl Default for Config {
@@ -74,6 +78,7 @@ impl Default for Config {
             pending_max: 1024,
             output_bytes_max: 1 << 20,
             mesh_bytes_max: 4 << 20,
+            gather: Duration::ZERO,
         }
     }
 }

@@ -20,6 +20,8 @@ mod group;
 /// An association with more bytes queued toward it than this is not read
 /// from, even if [`Config::output_bytes_max`] allows more.
 const READ_STOP_BYTES: usize = 64 << 10;
+/// So many bytes wait for no answer of another shard.
+const GATHERED_BYTES_MAX: usize = 16 << 10;
 /// Elements of a gone association that are removed at once. The others follow
 /// in [`Shard::handle_timeout`].
 const ORPHANS_AT_ONCE: usize = 64;
@@ -69,6 +71,10 @@ pub struct Shard {
     leaving: VecDeque<AssociationId>,
     /// Associations parked because of the mesh.
     parked: Vec<AssociationId>,
+    /// Associations whose output waits for other shards, and until when.
+    gathering: VecDeque<(AssociationId, Timestamp)>,
+    /// The last time an association had something to send.
+    announced_at: Timestamp,
     /// About as long as the longest answers of other shards lately.
     answer_bytes: u32,
     /// A message on its way.
@@ -94,6 +100,8 @@ impl Shard {
             outputs: VecDeque::new(),
             leaving: VecDeque::new(),
             parked: Vec::new(),
+            gathering: VecDeque::new(),
+            announced_at: Timestamp::ZERO,
             answer_bytes: 256,
             scratch: Vec::new(),
             called: BTreeMap::new(),
@@ -267,14 +275,49 @@ impl Shard {
     /// take it.
     fn announce(&mut self, now: Timestamp, id: AssociationId) {
         let Some(association) = self.associations.get_mut(id) else { return };
-        let queued = association.output.len() + association.answers.held();
-        if queued > self.config.output_bytes_max {
+        let (ready, held) = (association.output.len(), association.answers.held());
+        if ready + held > self.config.output_bytes_max {
             self.stats.slow_readers += 1;
             self.shut(now, id, CloseReason::SlowReader);
-        } else if !association.announced && !association.output.is_empty() {
+        } else if !association.announced && ready > 0 {
             association.announced = true;
             self.outputs.push_back(Output::Send(id));
+            self.announced_at = now;
         }
+    }
+
+    /// Whether an association's output is to leave now. It waits for answers
+    /// of other shards, if it has not done so for long enough: who asked for
+    /// pools of several shards gets one write instead of two.
+    fn leaves(&mut self, id: AssociationId) -> bool {
+        let Some(association) = self.associations.get_mut(id) else { return false };
+        let awaits = !association.answers.is_empty() && !association.gathered;
+        if !awaits || self.config.gather.is_zero() || association.output.len() >= GATHERED_BYTES_MAX
+        {
+            return true;
+        }
+        association.announced = false;
+        if !association.gathers {
+            association.gathers = true;
+            self.gathering.push_back((id, self.announced_at.after(self.config.gather)));
+        }
+        false
+    }
+
+    /// An association's output has waited long enough. `false`: none has.
+    fn end_gathering(&mut self, now: Timestamp) -> bool {
+        let Some((id, _)) = self.gathering.pop_front_if(|(_, until)| *until <= now) else {
+            return false;
+        };
+        if let Some(association) = self.associations.get_mut(id) {
+            association.gathers = false;
+            if !association.announced && !association.output.is_empty() {
+                association.announced = true;
+                association.gathered = true;
+                self.outputs.push_back(Output::Send(id));
+            }
+        }
+        true
     }
 
     /// Ends an association on the registrar's part.
@@ -319,16 +362,20 @@ impl Shard {
         }
         let pools = self.pools.next_deadline(&self.config);
         let group = self.group.as_ref().map(|group| group.next_timeout());
-        match (pools, group) {
-            (Some(pools), Some(group)) => Some(pools.min(group)),
-            (pools, group) => pools.or(group),
-        }
+        let gathered = self.gathering.front().map(|&(_, until)| until);
+        [pools, group, gathered].into_iter().flatten().min()
     }
 
     /// Does what is due, for at most `budget` pool elements (at least 1).
     /// `true`: more is due now.
     pub fn handle_timeout(&mut self, now: Timestamp, budget: usize) -> bool {
         let mut left = budget.max(1);
+        // Beside the budget: these are no pool elements, and keep none waiting.
+        for _ in 0..left {
+            if !self.end_gathering(now) {
+                break;
+            }
+        }
         while let Some(&id) = self.leaving.front()
             && left > 0
         {
@@ -388,9 +435,8 @@ impl Shard {
                 return group.poll_output().map(Output::Group);
             };
             let stands = match output {
-                Output::Send(id) | Output::Resume(id) | Output::Connect(id) => {
-                    self.associations.get(id).is_some()
-                }
+                Output::Send(id) => self.leaves(id),
+                Output::Resume(id) | Output::Connect(id) => self.associations.get(id).is_some(),
                 Output::Mesh(shard) => self.outbox.has(shard),
                 Output::Close(..) | Output::Group(_) => true,
             };
@@ -407,6 +453,7 @@ impl Shard {
         let Some(association) = self.associations.get_mut(id) else { return };
         core::mem::swap(&mut association.output, into);
         association.announced = false;
+        association.gathered = false;
         self.buffers.put(core::mem::take(&mut association.output));
         self.try_resume(id);
     }

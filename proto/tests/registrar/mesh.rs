@@ -64,6 +64,59 @@ fn an_answer_that_waits_for_nothing_leaves_at_once() {
     assert_eq!(registrar.answers(id), [unknown(&there), unknown(&here)]);
 }
 
+/// With time to gather, one write has all of them.
+#[test]
+fn an_answer_waits_a_little_for_those_of_other_shards() {
+    let gather = Duration::from_millis(1);
+    let mut registrar = Registrar::with(3, |config| config.gather = gather);
+    let id = registrar.open(0);
+    let names = [0, 1, 2, 0].map(|shard| registrar.pool_on(shard, 0));
+    let expected = names.each_ref().map(|name| unknown(name));
+    registrar.say_together(id, &names.each_ref().map(|name| resolution(name, None)));
+    assert!(registrar.answers(id).is_empty());
+    assert!(registrar.deliver(0, 1) && registrar.deliver(1, 0));
+    assert!(registrar.answers(id).is_empty(), "one is awaited yet");
+    registrar.settle();
+    assert_eq!(registrar.answers(id), expected);
+    // Nobody waits: it leaves at once.
+    registrar.say(id, &resolution(&names[0], None));
+    assert_eq!(registrar.answers(id), expected[..1]);
+}
+
+#[test]
+fn an_answer_does_not_wait_for_a_shard_that_stands_still() {
+    let gather = Duration::from_millis(1);
+    let mut registrar = Registrar::with(2, |config| config.gather = gather);
+    let id = registrar.open(0);
+    let (here, there) = (registrar.pool_on(0, 0), registrar.pool_on(1, 0));
+    for _ in 0..3 {
+        registrar.say_together(id, &[resolution(&here, None), resolution(&there, None)]);
+        assert!(registrar.answers(id).is_empty());
+        assert_eq!(registrar.shards[0].next_timeout(), Some(registrar.now.after(gather)));
+        registrar.now = registrar.now.after(gather);
+        let now = registrar.now;
+        assert!(!registrar.shards[0].handle_timeout(now, 1));
+        registrar.collect();
+        assert_eq!(registrar.answers(id), [unknown(&here)]);
+        registrar.settle();
+        assert_eq!(registrar.answers(id), [unknown(&there)]);
+    }
+}
+
+#[test]
+fn much_waits_for_no_other_shard() {
+    let mut registrar = Registrar::with(3, |config| config.gather = Duration::from_secs(1));
+    let id = registrar.open(0);
+    let (early, late) = (registrar.pool_on(1, 0), registrar.pool_on(2, 0));
+    for _ in 0..900 {
+        registrar.say(id, &resolution(&early, None));
+    }
+    registrar.say(id, &resolution(&late, None));
+    while registrar.deliver(0, 1) {}
+    while registrar.deliver(1, 0) {}
+    assert!(!registrar.answers(id).is_empty());
+}
+
 #[test]
 fn a_keep_alive_does_not_wait_for_answers() {
     let mut registrar = Registrar::new(2);

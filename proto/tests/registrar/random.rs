@@ -199,10 +199,15 @@ impl Model {
 
 proptest! {
     #[test]
-    fn every_request_gets_one_answer_in_order(steps in prop::collection::vec(step(), 1..80)) {
+    fn every_request_gets_one_answer_in_order(
+        steps in prop::collection::vec(step(), 1..80),
+        gather in 0..3_u64,
+    ) {
+        let gather = Duration::from_millis(gather);
         let mut registrar = Registrar::with(2, |config| {
             // Notices answer nothing.
             config.subscriptions_max = 0;
+            config.gather = gather;
             config.tcp.expiry_notice = false;
             config.elements_per_association_max = ELEMENTS_MAX;
         });

@@ -93,6 +93,17 @@ impl Registrar {
         self.say_bytes(id, &bytes);
     }
 
+    /// Gives messages of an association that came together.
+    pub(crate) fn say_together(&mut self, id: AssociationId, messages: &[Message<'_>]) {
+        let now = self.now;
+        for message in messages {
+            let mut bytes = Vec::new();
+            message.emit(&mut bytes, LengthForm::Rfc).expect("it fits");
+            self.at(id).receive(now, id, &bytes);
+        }
+        self.collect();
+    }
+
     pub(crate) fn say_bytes(&mut self, id: AssociationId, bytes: &[u8]) {
         let now = self.now;
         self.at(id).receive(now, id, bytes);

@@ -67,8 +67,14 @@ pub(super) fn spawn(mut plan: ShardPlan, ended: EndNotice) -> Result<ShardThread
 
 fn run(reactor: &mut Reactor<EpollSockets>) {
     while !reactor.is_over() {
-        let patience = reactor.patience();
-        if let Err(error) = reactor.sockets.wait(patience) {
+        let waited = match reactor.look() {
+            Ok(false) => {
+                let patience = reactor.patience();
+                reactor.sockets.wait(patience)
+            }
+            looked => looked.map(drop),
+        };
+        if let Err(error) = waited {
             log::error!("waiting for sockets: {error}");
             thread::sleep(ERROR_PAUSE);
         }
@@ -185,6 +191,11 @@ impl Sockets for EpollSockets {
 
     fn message(&self, _received: &Received) -> Option<Message<'_>> {
         None
+    }
+
+    fn look(&mut self) -> io::Result<bool> {
+        self.wait(Some(Duration::ZERO))?;
+        Ok(self.at < self.poller.len() || !self.moved.is_empty())
     }
 
     fn wait(&mut self, patience: Option<Duration>) -> io::Result<()> {

@@ -96,13 +96,10 @@ fn open(plan: &mut ShardPlan) -> io::Result<(Reactor<RingSockets>, BufferedFile)
 pub(super) async fn drive(reactor: &mut Reactor<RingSockets>, event: &BufferedFile, heart: &Heart) {
     while !reactor.is_over() {
         heart.count();
-        let patience = reactor.patience();
-        let brief = patience.map_or(QUIET, |patience| patience.min(QUIET));
-        let mut waited = reactor.sockets.wait(Some(brief));
-        if waited.is_ok() && patience != Some(brief) && !reactor.sockets.has_event() {
-            let rest = patience.map(|patience| patience.saturating_sub(brief));
-            waited = sleep(&mut reactor.sockets, event, rest).await;
-        }
+        let waited = match reactor.look() {
+            Ok(false) => wait(reactor, event).await,
+            looked => looked.map(drop),
+        };
         if let Err(error) = waited {
             log::error!("waiting for sockets: {error}");
             timer::sleep(ERROR_PAUSE).await;
@@ -111,7 +108,20 @@ pub(super) async fn drive(reactor: &mut Reactor<RingSockets>, event: &BufferedFi
     }
 }
 
-/// Waits in glommio. May end for nothing.
+/// Waits in the ring, and if that is long, in glommio.
+async fn wait(reactor: &mut Reactor<RingSockets>, event: &BufferedFile) -> io::Result<()> {
+    let patience = reactor.patience();
+    let brief = patience.map_or(QUIET, |patience| patience.min(QUIET));
+    reactor.sockets.wait(Some(brief))?;
+    if patience == Some(brief) || reactor.sockets.has_event() {
+        return Ok(());
+    }
+    let rest = patience.map(|patience| patience.saturating_sub(brief));
+    sleep(&mut reactor.sockets, event, rest).await
+}
+
+/// Waits in glommio. May end for nothing: nobody reads the event while there
+/// is traffic.
 pub(super) async fn sleep(
     sockets: &mut RingSockets,
     event: &BufferedFile,

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
 use rserpool_engine::ShardId;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{EventfdFlags, eventfd};
 
 use crate::group::Event;
 use crate::shard::Shard;
@@ -128,7 +128,8 @@ impl Inbox {
             let one = 1_u64;
             #[expect(clippy::host_endian_bytes, reason = "eventfd(2) counts in host order")]
             let bytes = one.to_ne_bytes();
-            // The counter cannot overflow: one write for each time it is read.
+            // Whoever waits for it takes each write as news, and need not read
+            // it: the count lasts for longer than any machine.
             if let Err(error) = rustix::io::write(&self.event, &bytes) {
                 log::error!("cannot wake a shard: {error}");
             }
@@ -153,20 +154,6 @@ impl Inbox {
     /// The wait was ended by something else.
     pub(super) fn awake(&self) {
         self.sleeping.store(false, Ordering::Relaxed);
-    }
-
-    /// Takes what was written to the event, if that was not done already: a
-    /// shard's ring writes it too, and an executor reads it.
-    pub(super) fn hush(&self) {
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let mut events = [PollFd::new(&self.event, PollFlags::IN)];
-        if !poll(&mut events, Some(&zero)).is_ok_and(|ready| ready > 0) {
-            return;
-        }
-        let mut count = [0; size_of::<u64>()];
-        if let Err(error) = rustix::io::read(&self.event, &mut count) {
-            log::error!("cannot read the event of a shard: {error}");
-        }
     }
 
     fn has_some(&self) -> bool {

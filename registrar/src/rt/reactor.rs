@@ -62,6 +62,8 @@ pub(super) struct Reactor<S> {
     more: bool,
     /// A batch found no room, or the end of others is waited for.
     retry: bool,
+    /// A batch came or went in the last cycle: more may be on its way.
+    meshing: bool,
     stop: Stop,
     undrained: Arc<AtomicU32>,
     epoch: Instant,
@@ -91,6 +93,7 @@ impl<S: Sockets> Reactor<S> {
             mesh_due: Vec::new(),
             more: false,
             retry: false,
+            meshing: false,
             stop: Stop::default(),
             undrained: Arc::clone(&plan.undrained),
             epoch: plan.epoch,
@@ -100,11 +103,18 @@ impl<S: Sockets> Reactor<S> {
         })
     }
 
+    /// Whether something happened already, as far as a look without a wait
+    /// tells; [`Reactor::work`] has to follow. While batches go to and fro:
+    /// shards that only look are not woken by each other, and most looks find
+    /// something then. Otherwise a look is one system call too many.
+    pub(super) fn look(&mut self) -> io::Result<bool> {
+        Ok(self.meshing && self.sockets.look()?)
+    }
+
     /// How long to wait now, or longer by what the last cycle took.
     /// [`Reactor::work`] has to follow the wait.
     pub(super) fn patience(&self) -> Option<Duration> {
-        let asleep = self.inbox().is_none_or(|inbox| inbox.fall_asleep());
-        if self.more || !asleep {
+        if self.more || !self.inbox().is_none_or(|inbox| inbox.fall_asleep()) {
             return Some(Duration::ZERO);
         }
         let now = self.at;
@@ -123,6 +133,7 @@ impl<S: Sockets> Reactor<S> {
         }
         self.at = Instant::now();
         self.retry = false;
+        self.meshing = false;
         self.serve();
         self.hear();
         let at = self.at;
@@ -216,7 +227,8 @@ impl<S: Sockets> Reactor<S> {
                 let _logged = self.complete(now, Completion::Failed(link));
             }
             Event::Accepted(stream, peer) => self.admit(now, stream, peer),
-            Event::Inbox => self.inbox().map_or((), |inbox| inbox.hush()),
+            // Every cycle hears what the others say.
+            Event::Inbox => {}
             Event::Carrier(number) => self.carriers.ready(number),
             Event::Message(number, received) => {
                 let at = self.at;
@@ -342,6 +354,7 @@ impl<S: Sockets> Reactor<S> {
         for from in (0..).map(ShardId).take(self.inboxes.len()) {
             for _ in 0..BATCHES_A_CYCLE {
                 let Some(batch) = inbox.receive(from) else { break };
+                self.meshing = true;
                 // A panic is logged; what the batch asked for stays unanswered.
                 let _logged = self.turn(Some(Completion::Mesh(from, &batch)));
                 inbox.recycle(from, batch);
@@ -355,7 +368,8 @@ impl<S: Sockets> Reactor<S> {
         if self.mesh_due.is_empty() {
             return;
         }
-        for to in core::mem::take(&mut self.mesh_due) {
+        let mut due = core::mem::take(&mut self.mesh_due);
+        for to in due.drain(..) {
             let Some(inbox) = self.inboxes.get(usize::from(to.0)).map(Arc::clone) else { continue };
             if !inbox.has_room(self.number) {
                 self.mesh_due.push(to);
@@ -365,8 +379,13 @@ impl<S: Sockets> Reactor<S> {
             let mut batch = inbox.empty(self.number);
             let taken = self.guarded(|reactor| reactor.shard.take_mesh(to, &mut batch));
             if taken.is_ok() && !batch.is_empty() {
+                self.meshing = true;
                 inbox.send(self.number, batch);
             }
+        }
+        if self.mesh_due.is_empty() {
+            // Nobody has to wait: keep the capacity.
+            self.mesh_due = due;
         }
         // Connections that waited for room toward a shard go on.
         let _logged = self.turn(None);

@@ -53,8 +53,8 @@ pub(super) enum Event {
     Message { token: u64, buffer: io::Result<Option<Received>>, more: bool },
     /// All bytes are sent, or sending failed; here is the buffer.
     Sent { token: u64, buffer: Vec<u8>, result: io::Result<()> },
-    /// The descriptor can be read, or polling it failed.
-    Readable { token: u64 },
+    /// The descriptor can be read, or polling it failed. `more`: it goes on.
+    Readable { token: u64, more: bool },
     /// The time is over.
     Elapsed,
 }
@@ -96,7 +96,7 @@ impl Ring {
             .build(SUBMISSIONS)?;
         uring.submitter().register_eventfd(event.as_raw_fd())?;
         let buffers = Buffers::new(&uring)?;
-        Ok(Self {
+        let mut ring = Self {
             uring,
             buffers,
             layout: Layout::new(),
@@ -105,7 +105,11 @@ impl Ring {
             timeouts: VecDeque::new(),
             backlog: VecDeque::new(),
             under_way: 0,
-        })
+        };
+        // A ring is made to write its event, and one that is busy from its
+        // start would for all its life: each write costs it a turn.
+        ring.awake();
+        Ok(ring)
     }
 
     /// Accepts connections until told otherwise.
@@ -164,12 +168,14 @@ impl Ring {
         self.push(send.user_data(SEND | number as u64));
     }
 
-    /// Says once when a descriptor can be read. It has to stay open until then.
-    pub(super) fn poll(&mut self, descriptor: impl AsFd, token: u64) {
+    /// Says once when a descriptor can be read, or each time it was written.
+    /// It has to stay open until an event says that there is no more.
+    pub(super) fn poll(&mut self, descriptor: impl AsFd, token: u64, each_write: bool) {
         let fd = Fd(descriptor.as_fd().as_raw_fd());
         let flags = u32::from(libc::POLLIN.cast_unsigned());
         self.under_way += 1;
-        self.push(opcode::PollAdd::new(fd, flags).build().user_data(POLL | token));
+        let poll = opcode::PollAdd::new(fd, flags).multi(each_write).build();
+        self.push(poll.user_data(POLL | token));
     }
 
     /// Says when this time is over.
@@ -299,8 +305,8 @@ impl Ring {
                     }
                 }
                 POLL => {
-                    self.under_way -= 1;
-                    return Some(Event::Readable { token });
+                    self.under_way -= usize::from(!more);
+                    return Some(Event::Readable { token, more });
                 }
                 TIMEOUT => {
                     self.under_way -= 1;

@@ -58,7 +58,8 @@ pub(super) struct Received {
 
 /// The sockets of one shard. A link that is gone is nothing to any call.
 pub(super) trait Sockets {
-    /// Tells of this event descriptor from now on.
+    /// Tells each time this event descriptor is written, whether or not it is
+    /// read.
     fn watch_inbox(&mut self, event: BorrowedFd<'_>) -> io::Result<()>;
 
     /// Tells of packets of this link of SCTP associations from now on.
@@ -73,7 +74,10 @@ pub(super) trait Sockets {
     /// Waits until something happened, at most this long if it is said.
     fn wait(&mut self, patience: Option<Duration>) -> io::Result<()>;
 
-    /// What happened next, as far as the last wait knows.
+    /// Looks for what happened without a wait. Whether there is something.
+    fn look(&mut self) -> io::Result<bool>;
+
+    /// What happened next, as far as the last wait or look knows.
     fn next(&mut self) -> Option<Event>;
 
     /// The bytes that arrived.

@@ -99,7 +99,7 @@ fn wait(inbox: &Inbox) {
         let event = inbox.descriptor();
         let events = poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&patience)).unwrap();
         assert_eq!(events, 1, "nobody wakes it");
-        inbox.hush();
+        rustix::io::read(event, &mut [0; size_of::<u64>()]).unwrap();
     }
 }
 
@@ -205,9 +205,7 @@ fn a_shard_that_sleeps_in_glommio_is_woken_by_its_ring() {
                     sleep(&mut sockets, &event, None).await.unwrap();
                     inbox.awake();
                 }
-                while sockets.next().is_some() {
-                    inbox.hush();
-                }
+                while sockets.next().is_some() {}
             }
         }
         drop(asked);
@@ -216,9 +214,7 @@ fn a_shard_that_sleeps_in_glommio_is_woken_by_its_ring() {
         let began = Instant::now();
         while began.elapsed() < Duration::from_millis(5) {
             sleep(&mut sockets, &event, Some(Duration::from_millis(5))).await.unwrap();
-            while sockets.next().is_some() {
-                inbox.hush();
-            }
+            while sockets.next().is_some() {}
         }
         sockets.end().unwrap();
         event.close().await.unwrap();

@@ -88,6 +88,13 @@ enum Watched {
 /// The socket of a link of SCTP associations, and the link's number.
 type Messages = (OwnedFd, usize);
 
+impl Watched {
+    /// Whether each write is told, and nothing is read.
+    const fn each_write(self) -> bool {
+        matches!(self, Self::Inbox)
+    }
+}
+
 /// The sockets of one shard on io_uring. To be made on the shard's thread.
 pub(super) struct RingSockets {
     // Closed before the sockets: what is under way uses their descriptors.
@@ -358,10 +365,12 @@ impl RingSockets {
         }
     }
 
-    fn readable(&mut self, number: usize) -> Option<Event> {
+    fn readable(&mut self, number: usize, more: bool) -> Option<Event> {
         let (descriptor, watched) = self.watched.get(number)?;
-        // Submitted after what is there was read.
-        self.ring.poll(descriptor, number as u64);
+        if !more {
+            // Submitted after what is there was read.
+            self.ring.poll(descriptor, number as u64, watched.each_write());
+        }
         Some(match watched {
             Watched::Inbox => Event::Inbox,
             Watched::Carrier(number) => Event::Carrier(*number),
@@ -399,7 +408,7 @@ impl RingSockets {
 
     fn watch(&mut self, descriptor: BorrowedFd<'_>, watched: Watched) -> io::Result<()> {
         let descriptor = descriptor.try_clone_to_owned()?;
-        self.ring.poll(&descriptor, self.watched.len() as u64);
+        self.ring.poll(&descriptor, self.watched.len() as u64, watched.each_write());
         self.watched.push((descriptor, watched));
         Ok(())
     }
@@ -431,6 +440,11 @@ impl Sockets for RingSockets {
         self.ring.message(received)
     }
 
+    fn look(&mut self) -> io::Result<bool> {
+        self.ring.submit()?;
+        Ok(self.ring.has_event())
+    }
+
     fn wait(&mut self, patience: Option<Duration>) -> io::Result<()> {
         self.ring.wait(patience)
     }
@@ -450,7 +464,7 @@ impl Sockets for RingSockets {
                 ring::Event::Accepted { token, socket, more } => {
                     self.accepted(index(token), socket, more)
                 }
-                ring::Event::Readable { token } => self.readable(index(token)),
+                ring::Event::Readable { token, more } => self.readable(index(token), more),
                 ring::Event::Elapsed => {
                     self.alarm = None;
                     None

@@ -494,6 +494,40 @@ fn keep_alives_are_sent_and_silence_removes() {
     }
 }
 
+/// Fails if what is due waits until nobody asks for anything.
+#[test]
+fn resolutions_keep_no_keep_alive_waiting() {
+    const ELEMENTS: u32 = 60;
+    let mut bench = Bench::new();
+    let element = bench.open();
+    let elements: Vec<u8> = (1..=ELEMENTS).flat_map(|pe| registration("a", pe)).collect();
+    bench.ask(element, &elements);
+    let users: Vec<LinkId> = (0..20).map(|_| bench.open()).collect();
+    let many = resolution("b").repeat(MESSAGES_A_TURN * 4);
+    let flood = |bench: &mut Bench| {
+        let mut submissions = Vec::new();
+        let received = users.iter().map(|user| Completion::Received(*user, &many));
+        let more = bench.shards[0].turn(bench.now, received, &mut submissions);
+        assert!(more, "there is more to do than a turn does");
+        submissions
+    };
+    flood(&mut bench);
+    let (mut asked, mut turns) = (0, 0);
+    while asked < ELEMENTS as usize {
+        // All keep-alives of the elements are due after this time.
+        bench.pass(Duration::from_secs(6));
+        turns += 1;
+        assert!(turns <= 3, "{asked} of {ELEMENTS}");
+        for submission in flood(&mut bench) {
+            let Submission::Send(id, bytes) = submission else { continue };
+            if id == element {
+                asked += types(&bytes).iter().filter(|kind| **kind == 7).count();
+                bench.written(id, b"");
+            }
+        }
+    }
+}
+
 /// A pool handle that lives on this shard.
 fn handle_on(bench: &Bench, shard: u16) -> String {
     let map = &bench.shards[0].protocol().config().map;

@@ -48,7 +48,8 @@ impl Interest {
     }
 }
 
-/// Waits for descriptors. Level-triggered: what is not taken comes again.
+/// Waits for descriptors. Level-triggered, but for the inbox's event: what is
+/// not taken comes again.
 pub(super) struct Poller {
     epoll: OwnedFd,
     events: Vec<Event>,
@@ -65,8 +66,10 @@ impl Poller {
         Ok(epoll::add(&self.epoll, socket, data, EventFlags::IN)?)
     }
 
+    /// Each write to it is an event: nobody reads it.
     pub(super) fn add_inbox(&self, event: BorrowedFd<'_>) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, event, EventData::new_u64(INBOX), EventFlags::IN)?)
+        let flags = EventFlags::IN | EventFlags::ET;
+        Ok(epoll::add(&self.epoll, event, EventData::new_u64(INBOX), flags)?)
     }
 
     pub(super) fn add_carrier(&self, link: BorrowedFd<'_>, number: usize) -> io::Result<()> {

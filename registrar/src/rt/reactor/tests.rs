@@ -3,6 +3,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::mpsc;
 
+use rserpool_engine::ShardMap;
 use rserpool_proto::registrar;
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -17,12 +18,23 @@ use crate::shard::Config;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn plan() -> ShardPlan {
+    plan_of(0, vec![Arc::new(Inbox::new(1).unwrap())])
+}
+
+/// Of one of several shards, which have these inboxes.
+fn plan_of(number: u16, inboxes: Vec<Arc<Inbox>>) -> ShardPlan {
     let (ready, _) = mpsc::sync_channel(1);
+    let shards = u16::try_from(inboxes.len()).unwrap();
     ShardPlan {
-        number: ShardId(0),
+        number: ShardId(number),
         cpu: 0,
         shard: Config {
-            protocol: registrar::Config::default(),
+            protocol: registrar::Config {
+                shard: ShardId(number),
+                map: ShardMap::new(shards, 1),
+                gather: Duration::from_micros(500),
+                ..registrar::Config::default()
+            },
             message_timeout: PATIENCE,
             unfed_bytes_max: 1 << 20,
             connections: Arc::new(Connections::new(10)),
@@ -32,9 +44,9 @@ fn plan() -> ShardPlan {
         },
         listeners: Vec::new(),
         endpoints: Vec::new(),
-        inboxes: vec![Arc::new(Inbox::new(1).unwrap())],
+        inboxes,
         heart: Arc::<Heart>::default(),
-        undrained: Arc::new(AtomicU32::new(1)),
+        undrained: Arc::new(AtomicU32::new(u32::from(shards))),
         epoch: Instant::now(),
         ready,
     }
@@ -47,16 +59,24 @@ fn listener() -> (TcpListener, SocketAddr) {
 }
 
 fn on_epoll() -> (Reactor<EpollSockets>, SocketAddr) {
+    epoll_of(&plan())
+}
+
+fn epoll_of(plan: &ShardPlan) -> (Reactor<EpollSockets>, SocketAddr) {
     let (listener, address) = listener();
     let sockets = EpollSockets::new(vec![listener]).unwrap();
-    (Reactor::new(&plan(), Vec::new(), sockets).unwrap(), address)
+    (Reactor::new(plan, Vec::new(), sockets).unwrap(), address)
 }
 
 fn on_a_ring() -> (Reactor<RingSockets>, SocketAddr) {
+    ring_of(&plan())
+}
+
+fn ring_of(plan: &ShardPlan) -> (Reactor<RingSockets>, SocketAddr) {
     let (listener, address) = listener();
     let event = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
     let sockets = RingSockets::new(vec![listener], event.as_fd()).unwrap();
-    (Reactor::new(&plan(), Vec::new(), sockets).unwrap(), address)
+    (Reactor::new(plan, Vec::new(), sockets).unwrap(), address)
 }
 
 /// Cycles until `done`.
@@ -165,4 +185,73 @@ fn floods<S: Sockets>((mut reactor, address): (Reactor<S>, SocketAddr)) {
     });
     assert_eq!(header[0], 6);
     assert!(cycles < 1000, "after {cycles} cycles");
+}
+
+/// Fails with a buffer, list or entry that is made anew for a message, a write
+/// or a batch.
+#[test]
+fn what_comes_and_goes_is_not_allocated_for() {
+    for shards in 1..=3 {
+        let inboxes = || -> Vec<Arc<Inbox>> {
+            (0..shards).map(|_| Arc::new(Inbox::new(shards).unwrap())).collect()
+        };
+        let (rings, epolls) = (inboxes(), inboxes());
+        steady((0..shards).map(|it| ring_of(&plan_of(it, rings.clone()))).collect());
+        steady((0..shards).map(|it| epoll_of(&plan_of(it, epolls.clone()))).collect());
+    }
+}
+
+/// Pools of all shards, asked for over connections of each.
+fn steady<S: Sockets>(shards: Vec<(Reactor<S>, SocketAddr)>) {
+    const PEERS: usize = 4;
+    let (mut reactors, addresses): (Vec<_>, Vec<_>) = shards.into_iter().unzip();
+    let mut peers: Vec<TcpStream> = addresses
+        .iter()
+        .flat_map(|address| (0..PEERS).map(|_| TcpStream::connect(*address).unwrap()))
+        .collect();
+    for peer in &peers {
+        peer.set_nonblocking(true).unwrap();
+        peer.set_nodelay(true).unwrap();
+    }
+    // Nobody serves in these pools: the answers have 28 bytes.
+    let requests: Vec<u8> =
+        (0..16).flat_map(|pool| [5, 0, 0, 12, 0, 9, 0, 8, b'p', 0, 0, pool]).collect();
+    let expected = requests.len() / 12 * 28;
+    let mut scratch = [0; 4096];
+    let mut round = |reactors: &mut Vec<Reactor<S>>| {
+        for peer in &mut peers {
+            assert_eq!(peer.write(&requests).unwrap(), requests.len());
+        }
+        let deadline = Instant::now() + PATIENCE;
+        for peer in &mut peers {
+            let mut answered = 0;
+            while answered < expected {
+                assert!(Instant::now() < deadline, "{answered} of {expected}");
+                for reactor in reactors.iter_mut() {
+                    if !reactor.look().unwrap() {
+                        let _asleep = reactor.patience();
+                        reactor.sockets.wait(Some(Duration::ZERO)).unwrap();
+                    }
+                    reactor.work();
+                }
+                answered += peer.read(&mut scratch).unwrap_or(0);
+            }
+            assert_eq!(answered, expected);
+        }
+    };
+    // As many buffers as are ever used at once are made when they first are,
+    // which is up to the kernel's timing; what is made for each message, write
+    // or batch is made in every run.
+    let mut rounds = 0;
+    let mut run = || {
+        rounds += 500;
+        allocation_counter::measure(|| (0..500).for_each(|_| round(&mut reactors))).count_total
+    };
+    let counts: Vec<u64> = core::iter::repeat_with(&mut run).take(12).collect();
+    assert_eq!(counts.iter().min(), Some(&0), "{counts:?}");
+    let stats: Vec<_> = reactors.iter().map(Reactor::stats).collect();
+    let unknown: u64 = stats.iter().map(|shard| shard.protocol.resolutions_unknown).sum();
+    assert_eq!(unknown, rounds * 16 * (PEERS * reactors.len()) as u64);
+    let crossed = stats.iter().any(|shard| shard.protocol.mesh_sent > 0);
+    assert_eq!(crossed, reactors.len() > 1);
 }

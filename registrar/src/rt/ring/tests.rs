@@ -169,17 +169,50 @@ fn a_ring_that_is_dropped_at_work_frees_nothing_the_kernel_may_use() {
     drop(socket);
 }
 
+/// Fails with a ring that is left as the kernel makes it.
+#[test]
+fn only_a_ring_that_sleeps_writes_its_event() {
+    let (mut ring, event) = ring();
+    let watched = eventfd(1, EventfdFlags::CLOEXEC).unwrap();
+    let mut count = [0; 8];
+    ring.poll(&watched, 4, false);
+    next(&mut ring);
+    assert_eq!(rustix::io::read(&event, &mut count), Err(rustix::io::Errno::AGAIN));
+    ring.fall_asleep();
+    ring.poll(&watched, 4, false);
+    next(&mut ring);
+    assert_eq!(rustix::io::read(&event, &mut count), Ok(8));
+    ring.awake();
+    ring.poll(&watched, 4, false);
+    next(&mut ring);
+    assert_eq!(rustix::io::read(&event, &mut count), Err(rustix::io::Errno::AGAIN));
+}
+
 #[test]
 fn a_wait_ends_with_an_event_or_with_its_time() {
     let (mut ring, _event) = ring();
     let watched = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
-    ring.poll(&watched, 4);
+    ring.poll(&watched, 4, false);
     let began = std::time::Instant::now();
     ring.wait(Some(Duration::from_millis(20))).unwrap();
     assert!(ring.next().is_none() && began.elapsed() >= Duration::from_millis(20));
     rustix::io::write(&watched, &[1, 0, 0, 0, 0, 0, 0, 0]).unwrap();
     ring.wait(None).unwrap();
-    assert!(matches!(ring.next(), Some(Event::Readable { token: 4 })));
+    assert!(matches!(ring.next(), Some(Event::Readable { token: 4, more: false })));
+}
+
+/// Hangs with a poll that tells once, or that looks at what is left to read.
+#[test]
+fn each_write_to_an_event_is_told_though_nobody_reads_it() {
+    let (mut ring, _event) = ring();
+    let watched = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+    ring.poll(&watched, 4, true);
+    for _ in 0..1000 {
+        rustix::io::write(&watched, &[1, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+        ring.wait(None).unwrap();
+        assert!(matches!(ring.next(), Some(Event::Readable { token: 4, more: true })));
+        assert!(ring.next().is_none(), "one for each");
+    }
 }
 
 /// Those that are left would keep sockets open after their ring is closed.
@@ -188,7 +221,7 @@ fn all_operations_can_be_ended_at_once() {
     let (mut ring, event) = ring();
     let (socket, _peer) = pair(&mut ring);
     ring.receive(&socket, 3);
-    ring.poll(&event, 4);
+    ring.poll(&event, 4, true);
     ring.elapse(Duration::from_secs(60));
     ring.submit().unwrap();
     assert!(ring.is_at_work());
