@@ -205,12 +205,13 @@ impl Work {
             sources.push(Source::Endpoint);
             fds.push(PollFd::from_borrowed_fd(endpoint.fd(), PollFlags::IN));
         }
+        let now = Instant::now();
         for connection in &self.connections {
             let mut flags = PollFlags::empty();
             if connection.wants_read() {
                 flags |= PollFlags::IN;
             }
-            if connection.wants_write() {
+            if connection.wants_write(now) {
                 flags |= PollFlags::OUT;
             }
             // Without a flag, the end of a connection is told nevertheless, and
@@ -220,13 +221,15 @@ impl Work {
                 fds.push(PollFd::from_borrowed_fd(connection.stream.as_fd(), flags));
             }
         }
-        let now = Instant::now();
         let connections = self.connections.iter().filter_map(Connection::deadline);
         let endpoints = self.associations.iter().filter_map(Associations::timeout);
         let deadlines = connections.chain(endpoints).chain(self.more.then_some(now));
         let left = deadlines.map(|until| until.saturating_duration_since(now)).min();
         let step = if self.more { Duration::ZERO } else { Duration::from_millis(1) };
         let left = left.unwrap_or(PATIENCE).min(PATIENCE) + step;
+        // Exactly: a rest is shorter than the step.
+        let rests = self.connections.iter().filter_map(Connection::rests).min();
+        let left = rests.map_or(left, |until| left.min(until.saturating_duration_since(now)));
         let timeout = Timespec {
             tv_sec: left.as_secs().try_into().unwrap_or(1),
             tv_nsec: left.subsec_nanos().into(),
