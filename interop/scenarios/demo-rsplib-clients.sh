@@ -47,7 +47,9 @@ step "every job completed, the first by two elements"
 finish user 60
 awk '/Total Jobs Started/ { started = $NF } /Total Jobs Completed/ { completed = $NF }
     /CalcAppRequests/ { requests = $NF } /CalcAppAccepts/ { accepts = $NF } /CalcAppRejects/ { rejected = $NF }
-    END { if (completed < 3 || started - completed > 1 || rejected > 0 || accepts != requests + 1) {
+    # The user may end between its last request and the answer.
+    END { if (completed < 3 || started - completed > 1 || rejected > 0 ||
+            accepts != requests + 1 && !(accepts == requests && started > completed)) {
         print started, completed, requests, accepts, rejected; exit 1 } }' "$OUT/user.sca"
 
 step "echo and daytime"
