@@ -263,8 +263,11 @@ fn many_associations_are_served_and_forgotten() {
     for id in ids {
         host.abort(id);
     }
-    eventually("all is gone", || running.stats().connections() == 0);
-    assert_eq!(running.stats().elements(), 0);
+    // A shard hears from another a little later what its associations had there.
+    eventually("all is gone", || {
+        let stats = running.stats();
+        stats.connections() == 0 && stats.elements() == 0
+    });
 }
 
 #[test]
