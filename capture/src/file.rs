@@ -1,13 +1,15 @@
 //! The packets of a capture file, pcap or pcapng.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Cursor, Read};
 
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 
 /// Bytes of the file read at once, and the longest block without more.
 const BUFFER: usize = 128 * 1024;
+/// Bytes of the header of a pcap file; a first block of pcapng is longer.
+const PCAP_HEADER: u64 = 24;
 /// The longest block taken.
 const BLOCK_MAX: usize = 16 << 20;
 /// Most interfaces of a section.
@@ -96,11 +98,31 @@ impl fmt::Display for Broken {
     }
 }
 
+/// The header of a pcap file, or the first block of a pcapng file, as far as
+/// it is there.
+fn header(file: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.by_ref().take(PCAP_HEADER).read_to_end(&mut head)?;
+    let length = match head.get(..12) {
+        Some(&[0x0a, 0x0d, 0x0d, 0x0a, a, b, c, d, 0x1a, 0x2b, 0x3c, 0x4d]) => {
+            u32::from_be_bytes([a, b, c, d])
+        }
+        Some(&[0x0a, 0x0d, 0x0d, 0x0a, a, b, c, d, ..]) => u32::from_le_bytes([a, b, c, d]),
+        _ => return Ok(head),
+    };
+    let length = u64::from(length).min(BUFFER as u64);
+    file.by_ref().take(length.saturating_sub(PCAP_HEADER)).read_to_end(&mut head)?;
+    Ok(head)
+}
+
 /// Goes over the packets of a file in their order.
 pub(crate) fn each_packet(
-    file: impl Read + Send,
+    mut file: impl Read + Send,
     mut take: impl FnMut(&Packet<'_>),
 ) -> Result<(), Broken> {
+    // The reader wants all of the header at once, and a pipe may give less.
+    let head = header(&mut file).map_err(|_| Broken::Unreadable)?;
+    let file = Cursor::new(head).chain(file);
     let mut reader = create_reader(BUFFER, file).map_err(|error| match error {
         PcapError::ReadError => Broken::Unreadable,
         PcapError::Eof

@@ -1,5 +1,7 @@
 //! Captures made of the messages that the codec's tests have recorded.
 
+use std::io::Read;
+
 use etherparse::{IpNumber, PacketBuilder};
 use proptest::prelude::*;
 
@@ -158,6 +160,27 @@ fn every_recorded_message_is_read_over_every_carrier_from_both_kinds_of_files() 
                 assert!(text.contains(carrier), "{name} {carrier}");
             }
         }
+    }
+}
+
+/// Gives a few bytes at a time, as a pipe may.
+struct InPieces<'a>(&'a [u8]);
+
+impl Read for InPieces<'_> {
+    fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
+        let length = room.len().min(7);
+        self.0.read(&mut room[..length])
+    }
+}
+
+#[test]
+fn a_file_may_come_in_pieces() {
+    let packets = packets(&recorded("rsplib-failover-cookie"));
+    for file in [pcap(&packets), pcapng(&packets)] {
+        let mut out = Vec::new();
+        let tell = |told: &Told<'_>| told.write_text(&mut out).unwrap();
+        let (counts, broken) = decode(InPieces(&file), &ports(), tell);
+        assert_eq!((String::from_utf8(out).unwrap(), counts, broken), text(&file));
     }
 }
 
