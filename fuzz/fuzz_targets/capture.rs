@@ -33,5 +33,7 @@ fuzz_target!(|file: &[u8]| {
     let whole = read(file);
     assert!(!whole.0.contains(|one: char| one.is_control() && one != '\n'), "{:?}", whole.0);
     assert!(whole.0.len() <= 64 * file.len() + 1000, "{} of {}", whole.0.len(), file.len());
-    assert_eq!(whole, read(InPieces(file)));
+    // Of a block that is too long and not all there either may be told.
+    let pieces = read(InPieces(file));
+    assert_eq!((&whole.0, whole.1, whole.2.is_ok()), (&pieces.0, pieces.1, pieces.2.is_ok()));
 });
