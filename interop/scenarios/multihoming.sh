@@ -9,7 +9,7 @@ start client pu1 pingpongclient "$(registrar_option)" -interval=500 -logcolor=of
 wait_until 20 "five replies" logged client "Ack #" 5
 
 step "an element is registered with its addresses in both networks"
-every "pe1 pr1 asap-registration pe=0x0000aa01" home=0x00000000 ip=10.44.0.11 ip=10.45.0.11
+every "pe1 pr1 asap-registration pe=0x0000aa01" ip=10.44.0.11 ip=10.45.0.11
 
 for lost in pr1 pe1; do
     step "$lost is out of the first network"
