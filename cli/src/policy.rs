@@ -102,31 +102,6 @@ pub(crate) fn no_load(policy: Policy) -> String {
     format!("{policy} has no load: --load goes with the policies of Least Used, such as lu")
 }
 
-/// The policy with another load, if it has one.
-pub(crate) const fn with_load(mut policy: Policy, new: u32) -> Option<Policy> {
-    match &mut policy {
-        Policy::LeastUsed { load }
-        | Policy::LeastUsedDegradation { load, .. }
-        | Policy::PriorityLeastUsed { load, .. }
-        | Policy::RandomizedLeastUsed { load }
-        | Policy::RandomizedPriorityLeastUsed { load, .. }
-        | Policy::RandomizedLeastUsedDegradation { load, .. }
-        | Policy::PriorityLeastUsedDegradation { load, .. }
-        | Policy::RandomizedPriorityLeastUsedDegradation { load, .. }
-        | Policy::LeastUsedDpf { load, .. }
-        | Policy::LeastUsedDegradationDpf { load, .. }
-        | Policy::PriorityLeastUsedDpf { load, .. }
-        | Policy::PriorityLeastUsedDegradationDpf { load, .. } => *load = new,
-        Policy::RoundRobin
-        | Policy::WeightedRoundRobin { .. }
-        | Policy::Random
-        | Policy::WeightedRandom { .. }
-        | Policy::Priority { .. }
-        | Policy::WeightedRandomDpf { .. } => return None,
-    }
-    Some(policy)
-}
-
 fn number(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number from 0 to {}", u32::MAX))
 }
@@ -201,14 +176,5 @@ mod tests {
         for kind in PolicyKind::ALL {
             assert!(kinds.contains(&Ok(kind)), "{kind:?}");
         }
-    }
-
-    #[test]
-    fn a_load_is_for_a_policy_that_has_one() {
-        assert_eq!(
-            with_load(Policy::LeastUsed { load: 0 }, 9),
-            Some(Policy::LeastUsed { load: 9 })
-        );
-        assert_eq!(with_load(Policy::RoundRobin, 9), None);
     }
 }

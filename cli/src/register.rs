@@ -14,8 +14,9 @@ pub(crate) async fn run(line: &Line, options: &Register) -> Result<(), Failure> 
     let policy = policy::chosen(options.policy, options.load.is_some());
     let policy = match options.load {
         None => policy,
-        Some(load) => policy::with_load(policy, load)
-            .ok_or_else(|| Failure::usage(policy::no_load(policy)))?,
+        Some(load) => {
+            policy.with_load(load).ok_or_else(|| Failure::usage(policy::no_load(policy)))?
+        }
     };
     let mut signals = Signals::new()?;
     let access = access::find(line).await?;

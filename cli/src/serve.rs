@@ -73,7 +73,7 @@ pub(crate) async fn run(line: &Line, options: &Serve) -> Result<(), Failure> {
 /// The policy, which has to have a load if one is told.
 fn policy(options: &Serve) -> Result<Policy, Failure> {
     let policy = policy::chosen(options.policy, options.load.is_some());
-    if options.load.is_some() && policy::with_load(policy, 0).is_none() {
+    if options.load.is_some() && policy.load().is_none() {
         return Err(Failure::usage(policy::no_load(policy)));
     }
     Ok(policy)

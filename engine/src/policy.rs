@@ -8,6 +8,7 @@ mod least_used;
 mod least_used_degradation;
 mod least_used_degradation_dpf;
 mod least_used_dpf;
+mod load;
 mod priority;
 mod priority_least_used;
 mod priority_least_used_degradation;

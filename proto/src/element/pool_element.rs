@@ -272,9 +272,9 @@ impl PoolElement {
         conversation: Option<&mut Conversation>,
         load: u32,
     ) -> Result<(), Full> {
-        let Some(policy) = with_load(self.policy, load) else { return Ok(()) };
+        let Some(policy) = self.policy.with_load(load) else { return Ok(()) };
         self.policy = policy;
-        let matters = load_of(self.asked_policy).is_none_or(|registered| {
+        let matters = self.asked_policy.load().is_none_or(|registered| {
             let extreme = load == 0 || load == u32::MAX;
             let least = if extreme { 1 } else { self.config.load_change_min };
             registered.abs_diff(load) >= least
@@ -444,53 +444,4 @@ impl PoolElement {
         }
         Ok(())
     }
-}
-
-/// The load a policy's parameters tell, if it has one.
-const fn load_of(policy: Policy) -> Option<u32> {
-    match policy {
-        Policy::LeastUsed { load }
-        | Policy::LeastUsedDegradation { load, .. }
-        | Policy::PriorityLeastUsed { load, .. }
-        | Policy::RandomizedLeastUsed { load }
-        | Policy::RandomizedPriorityLeastUsed { load, .. }
-        | Policy::RandomizedLeastUsedDegradation { load, .. }
-        | Policy::PriorityLeastUsedDegradation { load, .. }
-        | Policy::RandomizedPriorityLeastUsedDegradation { load, .. }
-        | Policy::LeastUsedDpf { load, .. }
-        | Policy::LeastUsedDegradationDpf { load, .. }
-        | Policy::PriorityLeastUsedDpf { load, .. }
-        | Policy::PriorityLeastUsedDegradationDpf { load, .. } => Some(load),
-        Policy::RoundRobin
-        | Policy::WeightedRoundRobin { .. }
-        | Policy::Random
-        | Policy::WeightedRandom { .. }
-        | Policy::Priority { .. }
-        | Policy::WeightedRandomDpf { .. } => None,
-    }
-}
-
-/// The same policy with another load, if it has one.
-const fn with_load(mut policy: Policy, new: u32) -> Option<Policy> {
-    match &mut policy {
-        Policy::LeastUsed { load }
-        | Policy::LeastUsedDegradation { load, .. }
-        | Policy::PriorityLeastUsed { load, .. }
-        | Policy::RandomizedLeastUsed { load }
-        | Policy::RandomizedPriorityLeastUsed { load, .. }
-        | Policy::RandomizedLeastUsedDegradation { load, .. }
-        | Policy::PriorityLeastUsedDegradation { load, .. }
-        | Policy::RandomizedPriorityLeastUsedDegradation { load, .. }
-        | Policy::LeastUsedDpf { load, .. }
-        | Policy::LeastUsedDegradationDpf { load, .. }
-        | Policy::PriorityLeastUsedDpf { load, .. }
-        | Policy::PriorityLeastUsedDegradationDpf { load, .. } => *load = new,
-        Policy::RoundRobin
-        | Policy::WeightedRoundRobin { .. }
-        | Policy::Random
-        | Policy::WeightedRandom { .. }
-        | Policy::Priority { .. }
-        | Policy::WeightedRandomDpf { .. } => return None,
-    }
-    Some(policy)
 }
