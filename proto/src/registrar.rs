@@ -26,5 +26,6 @@ mod suspects;
 pub use association::Peer;
 pub use config::{Config, Loopback};
 pub use dialect::Dialect;
+pub use kind::registers;
 pub use shard::{CloseReason, Output, Shard};
 pub use stats::Stats;

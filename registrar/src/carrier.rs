@@ -193,7 +193,7 @@ impl Carrier {
                 self.connect(at, *id, *to);
                 return None;
             }
-            Submission::Mesh(_) => return Some(submission),
+            Submission::Mesh(_) | Submission::Leave(_) => return Some(submission),
         };
         let Some(association) = self.association(id) else { return Some(submission) };
         match submission {
@@ -209,7 +209,8 @@ impl Carrier {
                 self.stirred = true;
             }
             Submission::Close(_, reason) => self.close(at, association, reason),
-            Submission::Connect(..) | Submission::Mesh(_) => {}
+            // Associations stay where they are.
+            Submission::Connect(..) | Submission::Mesh(_) | Submission::Leave(_) => {}
         }
         None
     }

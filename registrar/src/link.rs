@@ -1,6 +1,6 @@
 //! The connections of a shard, as far as the shard's turn has to know them.
 
-use rserpool_engine::{AssociationId, Timestamp, TransportKind};
+use rserpool_engine::{AssociationId, ShardId, Timestamp, TransportKind};
 use rserpool_proto::registrar::Peer;
 
 use crate::turn::{CloseReason, LinkId};
@@ -12,6 +12,19 @@ pub(crate) enum Framing {
     Stream,
     /// They arrive whole. Those that wait are kept behind their lengths.
     Whole,
+}
+
+/// Whether a connection is for pools of one other shard, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// Nothing was asked for yet.
+    New,
+    /// So many messages came, all for pools of that shard.
+    Toward(ShardId, u8),
+    /// It stays where it is.
+    Stays,
+    /// It goes to that shard; the host takes it off its sockets.
+    Leaves(ShardId),
 }
 
 /// One connection.
@@ -39,6 +52,7 @@ pub(crate) struct Link {
     pub(crate) fed_at: Option<Timestamp>,
     /// Nothing more is taken from it. It is closed when its answers are out.
     pub(crate) ending: Option<CloseReason>,
+    pub(crate) course: Course,
 }
 
 impl Link {
@@ -55,7 +69,13 @@ impl Link {
             spoke: false,
             fed_at: None,
             ending: None,
+            course: Course::Stays,
         }
+    }
+
+    /// It is about to move to another shard.
+    pub(crate) const fn leaves(&self) -> bool {
+        matches!(self.course, Course::Leaves(_))
     }
 
     pub(crate) const fn framing(&self) -> Framing {

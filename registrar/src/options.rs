@@ -72,6 +72,15 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = count::<u16, 1, 1024>)]
     pub shards: Option<u16>,
 
+    /// Whether a TCP connection that is for pools of one other shard only moves
+    /// to that shard
+    ///
+    /// A pool element's does with its registration, a pool user's with its
+    /// second request. Without it, their messages are handed over one by one.
+    #[arg(long, value_name = "yes|no", default_value = "yes", value_parser = yes_or_no,
+          action = clap::ArgAction::Set)]
+    pub move_connections: bool,
+
     /// What drives the shards [default: io_uring where this system allows it,
     /// else epoll]
     #[arg(long, value_enum, value_name = "HOST")]
@@ -154,6 +163,7 @@ impl Default for Options {
             announce: Vec::new(),
             announce_interface: Vec::new(),
             shards: None,
+            move_connections: true,
             host: None,
             admin: AdminAddress::Off,
             keep_alive_interval: Duration::from_secs(5),
@@ -281,6 +291,14 @@ impl fmt::Display for Host {
             Self::IoUring => "io_uring via glommio",
             Self::Epoll => "epoll",
         })
+    }
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("allowed: yes, no".to_owned()),
     }
 }
 

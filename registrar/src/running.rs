@@ -31,7 +31,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a shard may take to say what it counted.
 const STATS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer waits for those of other shards that leave with it.
-const GATHER: Duration = Duration::from_micros(500);
+const GATHER: Duration = Duration::from_millis(2);
 /// Most bytes of incomplete messages a shard keeps.
 const UNFED_BYTES_MAX: usize = 64 << 20;
 
@@ -176,7 +176,8 @@ impl Prepared {
             protocol: protocol_config(options, id, connections_max),
             message_timeout: options.message_timeout,
             unfed_bytes_max: UNFED_BYTES_MAX,
-            connections: Arc::new(Connections::new(connections_max)),
+            connections: Arc::new(Connections::new(connections_max, shards)),
+            moves: options.move_connections,
             calls: !sockets.endpoints.is_empty(),
             group: None,
             serving: Arc::new(AtomicBool::new(!group.as_ref().is_some_and(|group| group.waits))),

@@ -21,7 +21,7 @@ use rserpool_proto::enrp;
 use rserpool_proto::registrar::{self, Output, Peer};
 
 use crate::connections::Connections;
-use crate::link::{Link, Links};
+use crate::link::{Course, Link, Links};
 use crate::order::Order;
 use crate::stats::Traffic;
 use crate::turn::{CloseReason, Completion, LinkId, Submission};
@@ -54,12 +54,23 @@ pub(crate) struct Config {
     pub(crate) unfed_bytes_max: usize,
     /// The connections of all shards.
     pub(crate) connections: Arc<Connections>,
+    /// Whether a connection that is for pools of one other shard moves there.
+    pub(crate) moves: bool,
     /// Whether the host can open associations.
     pub(crate) calls: bool,
     /// The registrar group, if it lives on this shard.
     pub(crate) group: Option<GroupConfig>,
     /// Whether connections are taken: not before the registrar is in service.
     pub(crate) serving: Arc<AtomicBool>,
+}
+
+/// A connection that goes to another shard.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    pub(crate) to: ShardId,
+    pub(crate) peer: Peer,
+    /// What arrived over it that nobody has looked at.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// One shard: the protocol's and its connections.
@@ -93,6 +104,7 @@ pub(crate) struct Shard {
     calls: bool,
     /// There is no other shard to wait for.
     alone: bool,
+    moves: bool,
     draining: bool,
 }
 
@@ -119,6 +131,7 @@ impl Shard {
             serving: config.serving,
             traffic: Traffic::default(),
             alone,
+            moves: config.moves && !alone,
             draining: false,
         }
     }
@@ -134,21 +147,54 @@ impl Shard {
             Some(_) => self.traffic.accepted += 1,
             None => self.traffic.refused += 1,
         }
+        let moves = self.moves && peer.transport == TransportKind::Tcp;
+        if moves && let Some(link) = id.and_then(|id| self.links.get_mut(id)) {
+            link.course = Course::New;
+        }
         id
+    }
+
+    /// The same for a connection that another shard accepted, and for what
+    /// arrived over it. It stays here.
+    pub(crate) fn adopt(&mut self, now: Timestamp, peer: Peer, bytes: Vec<u8>) -> Option<LinkId> {
+        let Some(id) = self.admit(now, peer) else {
+            self.traffic.refused += 1;
+            return None;
+        };
+        self.traffic.moved_here += 1;
+        if let Some(link) = self.links.get_mut(id) {
+            self.unfed_bytes += bytes.len();
+            link.unfed = bytes;
+            self.make_ready(id);
+        }
+        Some(id)
+    }
+
+    /// A connection is off the host's sockets after [`Submission::Leave`]:
+    /// where it goes, and what arrived over it that nobody has looked at.
+    /// `None`: close it.
+    pub(crate) fn depart(&mut self, now: Timestamp, id: LinkId) -> Option<Departure> {
+        let Link { peer, association, unfed: bytes, course, ending, .. } = self.forget(id)?;
+        self.protocol.close(now, association);
+        match course {
+            Course::Leaves(to) if ending.is_none() => Some(Departure { to, peer, bytes }),
+            Course::Leaves(_) | Course::New | Course::Toward(..) | Course::Stays => None,
+        }
     }
 
     fn admit(&mut self, now: Timestamp, peer: Peer) -> Option<LinkId> {
         if self.draining || !self.serving.load(Ordering::Acquire) {
             return None;
         }
-        if !self.connections.acquire() {
+        let shard = self.number();
+        if !self.connections.acquire(shard) {
             self.evict(now);
-            if !self.connections.acquire() {
+            if !self.connections.acquire(shard) {
                 return None;
             }
         }
         let Some(association) = self.protocol.open(now, peer) else {
-            self.connections.release();
+            self.connections.release(shard);
             return None;
         };
         let id = self.links.insert(Link::new(peer, association));
@@ -187,6 +233,8 @@ impl Shard {
             Completion::Received(id, bytes) => self.received(now, id, bytes),
             Completion::Message(id, message) => self.received_whole(now, id, message),
             Completion::Sent(id, buffer) => self.sent(now, id, buffer),
+            // Where it goes, its end will be read again.
+            Completion::Ended(id) if self.links.get_mut(id).is_some_and(|it| it.leaves()) => {}
             Completion::Ended(id) => self.end(now, id, CloseReason::Ended),
             Completion::Failed(id) => self.failed(now, id),
             Completion::Mesh(from, batch) => self.protocol.receive_mesh(now, from, batch),
@@ -244,6 +292,11 @@ impl Shard {
                 self.close(now, id, CloseReason::Stop);
             }
         }
+    }
+
+    /// Its own number.
+    const fn number(&self) -> ShardId {
+        self.protocol.config().shard
     }
 
     /// Connections that are open.
@@ -355,8 +408,8 @@ impl Shard {
     /// The registrar calls a pool element. Where nothing can be called, or
     /// there is no room, it is as if nobody answered.
     fn connect(&mut self, now: Timestamp, association: AssociationId) {
-        let peer = self.protocol.peer(association);
-        let Some(peer) = peer.filter(|_| self.calls && self.connections.acquire()) else {
+        let (peer, shard) = (self.protocol.peer(association), self.number());
+        let Some(peer) = peer.filter(|_| self.calls && self.connections.acquire(shard)) else {
             self.protocol.close(now, association);
             return;
         };
@@ -436,7 +489,7 @@ impl Shard {
             order.end(id.index);
         }
         self.unfed_bytes -= link.unfed.len();
-        self.connections.release();
+        self.connections.release(self.number());
         Some(link)
     }
 }

@@ -11,6 +11,10 @@ use crate::shard::Shard;
 pub struct Traffic {
     /// Connections accepted.
     pub accepted: u64,
+    /// Connections that were for pools of another shard only, and moved to it.
+    pub moved_away: u64,
+    /// Connections that another shard accepted, and that moved here.
+    pub moved_here: u64,
     /// Connections refused because there was no room.
     pub refused: u64,
     /// Connections closed to make room: they had not completed a message.
@@ -36,6 +40,8 @@ pub struct Traffic {
 impl AddAssign for Traffic {
     fn add_assign(&mut self, other: Self) {
         self.accepted += other.accepted;
+        self.moved_away += other.moved_away;
+        self.moved_here += other.moved_here;
         self.refused += other.refused;
         self.evicted += other.evicted;
         self.timed_out += other.timed_out;

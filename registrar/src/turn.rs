@@ -49,6 +49,10 @@ pub(crate) enum Submission {
     Resume(LinkId),
     /// The connection is forgotten: close it.
     Close(LinkId, CloseReason),
+    /// The connection goes to another shard: read no more from it, take it off
+    /// this host, then ask `Shard::depart` where it goes. Nothing is being
+    /// written to it.
+    Leave(LinkId),
     /// There is a batch for this shard: `Shard::take_mesh` has it.
     Mesh(ShardId),
 }

@@ -105,6 +105,52 @@ fn pipelined_requests_to_pools_of_all_shards_are_answered_in_order() {
 
 /// Overload has an answer with its cause, and nothing grows by it.
 #[test]
+fn connections_move_to_the_shard_of_their_pool_and_nothing_is_lost() {
+    let running = registrar(3);
+    let mut peers = Vec::new();
+    for pe in 1..=60_u32 {
+        let pool = format!("pool {}", pe % 20);
+        let mut peer = Peer::of(&running);
+        // The end of one request comes with the connection, the rest after it.
+        let mut bytes = registration(pool.as_bytes(), pe);
+        bytes.extend(resolution(pool.as_bytes()).repeat(50));
+        let (first, rest) = bytes.split_at(bytes.len() / 3 + pe as usize);
+        peer.send(first);
+        peer.send(rest);
+        assert_eq!(peer.message()[0], 3, "{pool}");
+        for _ in 0..50 {
+            assert!(!resolved(&peer.message()).is_empty(), "{pool}");
+        }
+        peers.push(peer);
+    }
+    let traffic = running.stats().traffic();
+    assert!((20..=60).contains(&traffic.moved_away), "{traffic:?}");
+    assert_eq!(traffic.moved_away, traffic.moved_here);
+    assert_eq!((running.stats().connections(), running.stats().elements()), (60, 60));
+    // Those who moved are watched where they are.
+    drop(peers);
+    eventually("elements go with their connections", || running.stats().elements() == 0);
+    running.stop().unwrap();
+}
+
+#[test]
+fn where_connections_stay_their_messages_are_handed_over() {
+    let options = Options { move_connections: false, ..options(2) };
+    let running = start(&options).unwrap();
+    for number in 0..20 {
+        let mut peer = Peer::of(&running);
+        let request = resolution(format!("pool {number}").as_bytes());
+        for _ in 0..3 {
+            assert_eq!(peer.ask(&request)[0], 6);
+        }
+    }
+    let stats = running.stats();
+    assert_eq!(stats.traffic().moved_away, 0);
+    assert!(stats.shards.iter().any(|shard| shard.protocol.mesh_sent > 0));
+    running.stop().unwrap();
+}
+
+#[test]
 fn beyond_its_limits_it_refuses_with_the_cause() {
     let limits = Options { max_pools: 4, max_elements_per_pool: 8, ..options(2) };
     let running = start(&limits).unwrap();

@@ -54,6 +54,14 @@ pub(super) struct Association {
     pub(super) listed: bool,
 }
 
+impl Association {
+    /// Nothing of it is anywhere, and nothing is on its way.
+    pub(super) fn is_blank(&self) -> bool {
+        let silent = self.answers.is_empty() && self.output.is_empty() && !self.announced;
+        silent && self.elements == 0 && self.owners == 0 && self.parked == Parked::No
+    }
+}
+
 /// The shard an association is on.
 pub(super) fn shard_of(id: AssociationId) -> ShardId {
     ShardId(u16::try_from(id.0 >> (INDEX_BITS + GENERATION_BITS)).unwrap_or(u16::MAX))

@@ -17,6 +17,12 @@ pub(super) const fn is_for_pool(kind: u8) -> bool {
     is_answered(kind) || matches!(kind, KEEP_ALIVE_ACK | UNREACHABLE)
 }
 
+/// Whether a message registers a pool element.
+#[must_use]
+pub fn registers(message: &[u8]) -> bool {
+    matches!(message, [REGISTRATION, ..])
+}
+
 /// Whether a message asks to be told of changes of a pool.
 pub(super) fn is_subscription(message: &[u8]) -> bool {
     matches!(message, [HANDLE_RESOLUTION, flags, ..] if flags & 1 != 0)

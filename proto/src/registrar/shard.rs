@@ -197,6 +197,19 @@ impl Shard {
 
     /// The shard of a message's pool. `None`: it is for no pool, or cannot be
     /// read.
+    #[must_use]
+    pub fn shard_of(&self, message: &[u8]) -> Option<ShardId> {
+        self.route(message)
+    }
+
+    /// Whether nothing would be missed if this association ended and began
+    /// again on another shard: it has no pool elements and subscriptions, no
+    /// unanswered requests, and nothing to send.
+    #[must_use]
+    pub fn is_blank(&self, id: AssociationId) -> bool {
+        self.associations.get(id).is_some_and(Association::is_blank)
+    }
+
     fn route(&self, message: &[u8]) -> Option<ShardId> {
         if self.config.map.shards() == 1 {
             return Some(self.config.shard);

@@ -310,6 +310,8 @@ pub(super) fn counts(stats: &ShardStats) -> Vec<Count> {
     let ShardStats { traffic, protocol, .. } = stats;
     let Traffic {
         accepted,
+        moved_away,
+        moved_here,
         refused,
         evicted,
         timed_out,
@@ -322,6 +324,8 @@ pub(super) fn counts(stats: &ShardStats) -> Vec<Count> {
     } = *traffic;
     let counted = [
         ("connections_accepted", accepted),
+        ("connections_moved_away", moved_away),
+        ("connections_moved_here", moved_here),
         ("connections_refused", refused),
         ("connections_evicted", evicted),
         ("connections_timed_out", timed_out),

@@ -131,12 +131,13 @@ impl Bench {
         let script = Rc::new(RefCell::new(Script::default()));
         let fd = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
         let link = Box::new(Scripted { script: Rc::clone(&script), fd });
-        let connections = Arc::new(Connections::new(3));
+        let connections = Arc::new(Connections::new(3, 1));
         let shard = Shard::new(crate::shard::Config {
             protocol: registrar::Config::default(),
             message_timeout: Duration::from_secs(30),
             unfed_bytes_max: 1 << 20,
             connections: Arc::clone(&connections),
+            moves: true,
             calls: true,
             group: None,
             serving: Arc::new(AtomicBool::new(true)),
@@ -243,7 +244,7 @@ fn an_association_there_is_no_room_for_is_aborted() {
     }
     let late = names(5)[4];
     assert_eq!(bench.tell([up(late, Side::Accepted)]), [Call::Abort(late)]);
-    assert!(!bench.connections.acquire());
+    assert!(!bench.connections.acquire(rserpool_engine::ShardId(0)));
 }
 
 #[test]

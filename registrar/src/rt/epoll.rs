@@ -98,7 +98,8 @@ pub(super) struct EpollSockets {
     at: usize,
     /// Connections that may be accepted from the listener there.
     accepts: usize,
-    /// Written buffers and failures that nobody has heard of.
+    /// Written buffers, failures and connections taken off that nobody has
+    /// heard of.
     moved: VecDeque<Event>,
     logged: Cell<Option<Instant>>,
 }
@@ -258,6 +259,12 @@ impl Sockets for EpollSockets {
 
     fn resume(&mut self, link: LinkId) {
         self.connections.resume(&self.poller, link);
+    }
+
+    fn detach(&mut self, link: LinkId) {
+        if let Some(stream) = self.connections.take(&self.poller, link) {
+            self.moved.push_back(Event::Detached(link, stream));
+        }
     }
 
     fn close(&mut self, link: LinkId, reason: CloseReason) {

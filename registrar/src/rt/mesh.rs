@@ -6,12 +6,14 @@
 
 use core::sync::atomic::{AtomicBool, Ordering, fence};
 use std::io;
+use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError, mpsc};
 
 use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
 use rserpool_engine::ShardId;
+use rserpool_proto::registrar::Peer;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::group::Event;
@@ -36,8 +38,19 @@ struct Lane {
 /// Something to do with what a shard holds, quickly.
 pub(crate) type Look = Box<dyn FnOnce(&Shard) + Send>;
 
+/// A connection that moves from one shard to another.
+#[derive(Debug)]
+pub(crate) struct Migrant {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: Peer,
+    /// What arrived over it that nobody has looked at.
+    pub(crate) bytes: Vec<u8>,
+}
+
 /// What a registrar tells one of its shards.
 pub(crate) enum Control {
+    /// Take this connection.
+    Adopt(Box<Migrant>),
     /// Let this look at the shard. A panic in it is that of a turn.
     Look(Look),
     /// The thread of the registrar group says this.

@@ -26,10 +26,10 @@ use rserpool_engine::{ShardId, Timestamp, TransportKind};
 use rserpool_proto::registrar::Peer;
 
 use super::ShardPlan;
-use super::mesh::{Control, Inbox};
+use super::mesh::{Control, Inbox, Migrant};
 use super::sockets::{Event, Sockets, log_sometimes};
 use crate::sctp::Endpoint;
-use crate::shard::Shard;
+use crate::shard::{Departure, Shard};
 use crate::stats::ShardStats;
 use crate::turn::{Completion, LinkId, Submission};
 use carriers::Carriers;
@@ -191,6 +191,7 @@ impl<S: Sockets> Reactor<S> {
                     | Event::Sent(..)
                     | Event::Ended(_)
                     | Event::Failed(_)
+                    | Event::Detached(..)
                     | Event::Inbox
                     | Event::Carrier(_) => 0,
                 };
@@ -227,6 +228,7 @@ impl<S: Sockets> Reactor<S> {
                 let _logged = self.complete(now, Completion::Failed(link));
             }
             Event::Accepted(stream, peer) => self.admit(now, stream, peer),
+            Event::Detached(link, stream) => self.pass_on(now, link, stream),
             // Every cycle hears what the others say.
             Event::Inbox => {}
             Event::Carrier(number) => self.carriers.ready(number),
@@ -272,10 +274,44 @@ impl<S: Sockets> Reactor<S> {
                 log::warn!("no room for more connections, tcp://{address} refused");
             });
         };
+        self.watch(now, link, stream);
+    }
+
+    fn watch(&mut self, now: Timestamp, link: LinkId, stream: TcpStream) {
         if let Err(error) = self.sockets.add(link, stream) {
             log::warn!("cannot watch a connection: {error}");
             self.fail(now, link);
         }
+    }
+
+    /// A connection goes to the shard of its pools.
+    fn pass_on(&mut self, now: Timestamp, link: LinkId, stream: TcpStream) {
+        let departed = self.guarded(|reactor| reactor.shard.depart(now, link));
+        if let Ok(Some(Departure { to, peer, bytes })) = departed
+            && let Some(inbox) = self.inboxes.get(usize::from(to.0))
+        {
+            inbox.tell(Control::Adopt(Box::new(Migrant { stream, peer, bytes })));
+        }
+    }
+
+    /// Takes a connection of another shard.
+    fn adopt(&mut self, migrant: Migrant) {
+        let Migrant { stream, peer, bytes } = migrant;
+        let now = self.now();
+        let admitted = self.guarded(|reactor| {
+            reactor.shard.begin(now);
+            reactor.shard.adopt(now, peer, bytes)
+        });
+        // Closes what made room, before this one gets its place.
+        let _logged = self.finish(now);
+        let Ok(Some(link)) = admitted else {
+            return log_sometimes(&self.logged, || {
+                log::warn!("no room for more connections, tcp://{} refused", peer.address);
+            });
+        };
+        self.watch(now, link, stream);
+        // What came with it is fed now. A panic is logged.
+        let _logged = self.turn(None);
     }
 
     /// A turn of the shard, and what it submits. A panic in it is logged and
@@ -318,6 +354,7 @@ impl<S: Sockets> Reactor<S> {
                 Submission::Connect(..) => {}
                 Submission::Pause(link) => self.sockets.pause(link),
                 Submission::Resume(link) => self.sockets.resume(link),
+                Submission::Leave(link) => self.sockets.detach(link),
                 Submission::Close(link, reason) => self.sockets.close(link, reason),
             }
         }
@@ -348,6 +385,7 @@ impl<S: Sockets> Reactor<S> {
                     let heard = self.guarded(|reactor| reactor.shard.hear_group(now, event));
                     let _logged = heard.and_then(|()| self.turn(None));
                 }
+                Control::Adopt(migrant) => self.adopt(*migrant),
                 Control::Stop => self.begin_stop(),
             }
         }

@@ -39,6 +39,8 @@ pub(super) enum Event {
     Ended(LinkId),
     /// The connection broke. It is closed already.
     Failed(LinkId),
+    /// [`Sockets::detach`] took this connection off.
+    Detached(LinkId, TcpStream),
     /// The inbox's event descriptor was written.
     Inbox,
     /// The link of SCTP associations with this number has packets.
@@ -100,6 +102,10 @@ pub(super) trait Sockets {
 
     /// Receives from a connection again.
     fn resume(&mut self, link: LinkId);
+
+    /// Takes a connection off and gives it back by [`Event::Detached`]; what
+    /// arrives until then is told before. Nothing is being written to it.
+    fn detach(&mut self, link: LinkId);
 
     /// The shard has forgotten a connection: closes it, after the peer had the
     /// time to take the last answer where that could be lost.

@@ -59,13 +59,15 @@ struct Connection {
     unwanted: usize,
     /// The peer sent its FIN.
     ended: bool,
+    /// It is to be taken off.
+    leaving: bool,
     ending: Option<Ending>,
 }
 
 impl Connection {
     fn wants_bytes(&self) -> bool {
         match self.ending {
-            None => !self.paused && !self.ended,
+            None => !self.paused && !self.ended && !self.leaving,
             Some(Ending::Linger { .. }) => !self.ended,
             Some(Ending::Now) => false,
         }
@@ -109,6 +111,8 @@ pub(super) struct RingSockets {
     by_link: Vec<Option<usize>>,
     /// Those that linger, in the order they began to.
     lingering: VecDeque<(usize, u32)>,
+    /// Connections taken off that nobody has heard of.
+    detached: VecDeque<Event>,
     len: usize,
     stopped: bool,
     /// When the ring ends a sleep by itself.
@@ -129,6 +133,7 @@ impl RingSockets {
             free: Vec::new(),
             by_link: Vec::new(),
             lingering: VecDeque::new(),
+            detached: VecDeque::new(),
             len: 0,
             stopped: false,
             alarm: None,
@@ -154,7 +159,7 @@ impl RingSockets {
         }
         self.ring.fall_asleep();
         self.ring.submit()?;
-        Ok(!self.ring.has_event())
+        Ok(!self.has_event())
     }
 
     /// The sleep is over: nothing writes the event.
@@ -164,7 +169,7 @@ impl RingSockets {
 
     /// Whether something happened that nobody asked for yet.
     pub(super) fn has_event(&mut self) -> bool {
-        self.ring.has_event()
+        !self.detached.is_empty() || self.ring.has_event()
     }
 
     /// Ends everything that is under way: a ring that is closed at work keeps
@@ -239,10 +244,30 @@ impl RingSockets {
         let Some(entry) = self.slots.get_mut(slot) else { return };
         let Some(connection) = &entry.connection else { return };
         if connection.ending == Some(Ending::Now) && !connection.receiving && !connection.sending {
-            entry.connection = None;
-            entry.generation = entry.generation.wrapping_add(1);
-            self.free.push(slot);
-            self.len -= 1;
+            drop(self.take_slot(slot));
+        }
+    }
+
+    fn take_slot(&mut self, slot: usize) -> Option<Connection> {
+        let entry = self.slots.get_mut(slot)?;
+        let connection = entry.connection.take()?;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.free.push(slot);
+        self.len -= 1;
+        Some(connection)
+    }
+
+    /// Takes a connection off that is to be, as soon as the ring is done with
+    /// it.
+    fn detach_if_over(&mut self, slot: usize) {
+        let Some(connection) = self.at(slot) else { return };
+        let busy = connection.receiving || connection.sending;
+        if !connection.leaving || connection.ending.is_some() || busy {
+            return;
+        }
+        self.forget(slot);
+        if let Some(connection) = self.take_slot(slot) {
+            self.detached.push_back(Event::Detached(connection.link, connection.stream));
         }
     }
 
@@ -303,6 +328,7 @@ impl RingSockets {
         if !more {
             self.receive(slot);
             self.drop_if_over(slot);
+            self.detach_if_over(slot);
         }
         event
     }
@@ -442,14 +468,17 @@ impl Sockets for RingSockets {
 
     fn look(&mut self) -> io::Result<bool> {
         self.ring.submit()?;
-        Ok(self.ring.has_event())
+        Ok(self.has_event())
     }
 
     fn wait(&mut self, patience: Option<Duration>) -> io::Result<()> {
-        self.ring.wait(patience)
+        if self.detached.is_empty() { self.ring.wait(patience) } else { self.ring.submit() }
     }
 
     fn next(&mut self) -> Option<Event> {
+        if let Some(event) = self.detached.pop_front() {
+            return Some(event);
+        }
         loop {
             let event = match self.ring.next()? {
                 ring::Event::Received { token, buffer, more } => {
@@ -499,6 +528,7 @@ impl Sockets for RingSockets {
                 paused: false,
                 unwanted: 0,
                 ended: false,
+                leaving: false,
                 ending: None,
             });
             self.len += 1;
@@ -536,6 +566,18 @@ impl Sockets for RingSockets {
             connection.paused = false;
         }
         self.receive(slot);
+    }
+
+    fn detach(&mut self, link: LinkId) {
+        let Some(slot) = self.slot_of(link) else { return };
+        let entry = self.slots.get_mut(slot).and_then(|entry| entry.connection.as_mut());
+        let Some(connection) = entry else { return };
+        connection.leaving = true;
+        if connection.receiving && !connection.stopping {
+            connection.stopping = true;
+            self.ring.stop_receiving(slot as u64);
+        }
+        self.detach_if_over(slot);
     }
 
     fn close(&mut self, link: LinkId, reason: CloseReason) {

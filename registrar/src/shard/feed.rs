@@ -3,13 +3,16 @@
 use core::mem;
 
 use rserpool_codec::{Frame, frame};
-use rserpool_engine::{AssociationId, Timestamp};
+use rserpool_engine::{ShardId, Timestamp};
 use rserpool_proto::registrar;
 
 use super::{LINKS_A_TURN, MESSAGES_A_TURN, Shard};
-use crate::link::Framing;
+use crate::connections::Connections;
+use crate::link::{Course, Framing, Link};
 use crate::turn::{CloseReason, LinkId, Submission};
 
+/// Messages after which a connection that could not move stays.
+const MESSAGES_TO_MOVE: u8 = 64;
 /// The length before a message that came whole and has to wait.
 const LENGTH_BYTES: usize = size_of::<u32>();
 
@@ -24,6 +27,8 @@ enum Stop {
     Held,
     /// It was enough for this turn.
     Budget,
+    /// The rest is for another shard, and so is the connection.
+    Leaves(ShardId),
 }
 
 struct Fed {
@@ -55,14 +60,43 @@ fn next(framing: Framing, bytes: &[u8]) -> Next<'_> {
     }
 }
 
+/// The shard that a connection is to move to before this message is taken.
+///
+/// Its messages were for pools of that shard only, and it will send more: it
+/// registers a pool element, or this is not its only request. One request is
+/// handed over for less than a connection is.
+fn destination(
+    protocol: &registrar::Shard,
+    connections: &Connections,
+    link: &mut Link,
+    message: &[u8],
+    followed: bool,
+) -> Option<ShardId> {
+    let other = protocol.shard_of(message).filter(|to| *to != protocol.config().shard);
+    let before = match (link.course, other) {
+        (Course::New, Some(_)) => 0,
+        (Course::Toward(to, before), Some(other)) if to == other => before,
+        _ => MESSAGES_TO_MOVE,
+    };
+    let Some(to) = other.filter(|_| before < MESSAGES_TO_MOVE) else {
+        link.course = Course::Stays;
+        return None;
+    };
+    link.course = Course::Toward(to, before + 1);
+    let lasts = before > 0 || followed || registrar::registers(message);
+    let blank = !link.sending && protocol.is_blank(link.association);
+    (lasts && blank && connections.invites(to)).then_some(to)
+}
+
 /// Gives the whole messages at the start of `bytes` to the protocol.
 fn feed(
     protocol: &mut registrar::Shard,
+    connections: &Connections,
     now: Timestamp,
-    association: AssociationId,
-    framing: Framing,
+    link: &mut Link,
     bytes: &[u8],
 ) -> Fed {
+    let (association, framing) = (link.association, link.framing());
     let mut fed = Fed { bytes: 0, messages: 0, stop: Stop::Held };
     while protocol.wants_more(association) {
         let (before, message) = match next(framing, bytes.get(fed.bytes..).unwrap_or_default()) {
@@ -79,6 +113,13 @@ fn feed(
         if fed.messages == MESSAGES_A_TURN {
             fed.stop = Stop::Budget;
             break;
+        }
+        if link.course != Course::Stays {
+            let followed = bytes.len() > fed.bytes + before + message.len();
+            if let Some(to) = destination(protocol, connections, link, message, followed) {
+                fed.stop = Stop::Leaves(to);
+                break;
+            }
         }
         protocol.receive(now, association, message);
         fed.bytes += before + message.len();
@@ -101,7 +142,7 @@ impl Shard {
                 self.feed_unfed(now, id);
             }
         } else {
-            let fed = feed(&mut self.protocol, now, link.association, link.framing(), bytes);
+            let fed = feed(&mut self.protocol, &self.connections, now, link, bytes);
             let rest = bytes.get(fed.bytes..).unwrap_or_default();
             link.unfed.extend_from_slice(rest);
             self.unfed_bytes += rest.len();
@@ -160,9 +201,9 @@ impl Shard {
     }
 
     fn feed_unfed(&mut self, now: Timestamp, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(link) = self.links.get_mut(id).filter(|link| !link.leaves()) else { return };
         let mut unfed = mem::take(&mut link.unfed);
-        let fed = feed(&mut self.protocol, now, link.association, link.framing(), &unfed);
+        let fed = feed(&mut self.protocol, &self.connections, now, link, &unfed);
         self.unfed_bytes -= fed.bytes;
         if fed.bytes < unfed.len() {
             unfed.drain(..fed.bytes);
@@ -197,6 +238,14 @@ impl Shard {
             Stop::Held => {
                 self.incomplete.end(id.index);
                 self.pause(id);
+            }
+            Stop::Leaves(to) => {
+                link.course = Course::Leaves(to);
+                // What comes meanwhile is kept; nobody is late.
+                link.held = true;
+                self.incomplete.end(id.index);
+                self.traffic.moved_away += 1;
+                self.submissions.push(Submission::Leave(id));
             }
             Stop::Budget => {
                 self.incomplete.end(id.index);

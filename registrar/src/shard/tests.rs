@@ -1,5 +1,7 @@
 use std::net::Ipv4Addr;
 
+mod moves;
+
 use rserpool_codec::{Frame, frame};
 use rserpool_engine::{PoolHandle, RegistrarId, ShardMap};
 
@@ -21,7 +23,7 @@ impl Bench {
     }
 
     fn with(shards: u16, change: impl Fn(&mut Config)) -> Self {
-        let connections = Arc::new(Connections::new(1000));
+        let connections = Arc::new(Connections::new(1000, shards));
         let map = ShardMap::new(shards, 42);
         let shard = |number| {
             let engine = rserpool_engine::Config {
@@ -36,6 +38,7 @@ impl Bench {
                 message_timeout: TIMEOUT,
                 unfed_bytes_max: 1 << 20,
                 connections: Arc::clone(&connections),
+                moves: false,
                 calls: false,
                 group: None,
                 serving: Arc::new(AtomicBool::new(true)),
@@ -49,7 +52,7 @@ impl Bench {
 
     fn limited(connections: u32) -> Self {
         let mut bench = Self::new();
-        bench.connections = Arc::new(Connections::new(connections));
+        bench.connections = Arc::new(Connections::new(connections, 1));
         bench.shards[0].connections = Arc::clone(&bench.connections);
         bench
     }
@@ -173,6 +176,10 @@ fn registration(handle: &str, pe: u32) -> Vec<u8> {
     let fixed = [pe.to_be_bytes(), [0; 4], life].concat();
     let element = tlv(10, &[fixed, transport, policy].concat());
     message(1, &[tlv(9, handle.as_bytes()), element].concat())
+}
+
+fn keep_alive_ack(handle: &str, pe: u32) -> Vec<u8> {
+    message(8, &[tlv(9, handle.as_bytes()), tlv(14, &pe.to_be_bytes())].concat())
 }
 
 fn resolution(handle: &str) -> Vec<u8> {
@@ -315,9 +322,10 @@ fn who_reads_late_goes_on_where_it_stopped() {
             }
             Submission::Resume(_) => resumed = true,
             Submission::Pause(_) => resumed = false,
-            Submission::Connect(..) | Submission::Close(..) | Submission::Mesh(_) => {
-                panic!("{submission:?}")
-            }
+            Submission::Connect(..)
+            | Submission::Close(..)
+            | Submission::Mesh(_)
+            | Submission::Leave(_) => panic!("{submission:?}"),
         }
         submissions.extend(bench.receive(id, b""));
     }

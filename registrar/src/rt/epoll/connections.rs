@@ -172,8 +172,12 @@ impl Connections {
     /// Closes a connection: its descriptor is the only one of its socket, so
     /// epoll forgets it too.
     fn drop_slot(&mut self, slot: usize) {
-        let Some(entry) = self.slots.get_mut(slot) else { return };
-        let Some(connection) = entry.connection.take() else { return };
+        drop(self.take_slot(slot));
+    }
+
+    fn take_slot(&mut self, slot: usize) -> Option<Connection> {
+        let entry = self.slots.get_mut(slot)?;
+        let connection = entry.connection.take()?;
         entry.generation = (entry.generation + 1) & (u32::MAX >> 2);
         self.free.push(slot);
         self.len -= 1;
@@ -183,6 +187,14 @@ impl Connections {
         {
             *entry = None;
         }
+        Some(connection)
+    }
+
+    /// Takes a connection off.
+    pub(super) fn take(&mut self, poller: &Poller, link: LinkId) -> Option<TcpStream> {
+        let connection = self.slot_of(link).and_then(|slot| self.take_slot(slot))?;
+        poller.forget(&connection.stream);
+        Some(connection.stream)
     }
 
     pub(super) fn pause(&mut self, poller: &Poller, link: LinkId) {

@@ -90,6 +90,13 @@ impl Poller {
         }
     }
 
+    /// Watches a connection no more.
+    pub(super) fn forget(&self, stream: &TcpStream) {
+        if let Err(error) = epoll::delete(&self.epoll, stream) {
+            log::error!("cannot leave a connection alone: {error}");
+        }
+    }
+
     /// Watches a listener no more until it is added again.
     pub(super) fn rest(&self, socket: &TcpListener) {
         if let Err(error) = epoll::delete(&self.epoll, socket) {
