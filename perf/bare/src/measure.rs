@@ -66,7 +66,7 @@ struct Row {
 /// # Errors
 /// A server that does not start or breaks, or figures that cannot be written.
 pub fn measure(options: &MeasureOptions) -> io::Result<()> {
-    keep_to(options.client_core)?;
+    keep_to(&[options.client_core])?;
     let sizes = sizes(options)?;
     let requests = registrar::requests();
     let mut rows = Vec::new();

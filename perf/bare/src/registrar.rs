@@ -21,7 +21,11 @@ const LIFE: i32 = 3_600_000;
 
 /// Starts one in this process, on a free port, with one shard on each of the
 /// first cores of this thread.
-pub(crate) fn running(host: Host, shards: u16) -> io::Result<(Running, SocketAddr)> {
+pub(crate) fn running(
+    host: Host,
+    shards: u16,
+    move_connections: bool,
+) -> io::Result<(Running, SocketAddr)> {
     let options = Options {
         asap: vec![AsapAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
         announce: vec![Announce::Off],
@@ -29,6 +33,7 @@ pub(crate) fn running(host: Host, shards: u16) -> io::Result<(Running, SocketAdd
         host: Some(host),
         // Keep-alives are no part of what is compared.
         keep_alive_interval: Duration::ZERO,
+        move_connections,
         ..Options::default()
     };
     let running = start(&options).map_err(|error| io::Error::other(error.to_string()))?;
@@ -38,8 +43,8 @@ pub(crate) fn running(host: Host, shards: u16) -> io::Result<(Running, SocketAdd
 
 /// Serves until the process ends, with one shard on this core.
 pub(crate) fn serve(host: Host, core: usize) -> io::Result<()> {
-    keep_to(core)?;
-    let (mut running, address) = running(host, 1)?;
+    keep_to(&[core])?;
+    let (mut running, address) = running(host, 1, false)?;
     ready(address)?;
     loop {
         if let Some(failure) = running.failure(Duration::from_secs(1)) {

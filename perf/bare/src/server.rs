@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 
 use rserpool_registrar::Host;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::{epoll, executor, registrar, uring};
 
@@ -107,11 +107,11 @@ pub fn serve(kind: Kind, core: usize, sizes: Sizes) -> io::Result<()> {
     ready(listener.local_addr()?)?;
     match kind {
         Kind::Uring => {
-            keep_to(core)?;
+            keep_to(&[core])?;
             uring::serve(&listener, sizes)
         }
         Kind::Epoll => {
-            keep_to(core)?;
+            keep_to(&[core])?;
             epoll::serve(&listener, sizes)
         }
         Kind::Glommio => executor::serve(listener, core, sizes),
@@ -126,11 +126,17 @@ pub(crate) fn ready(address: SocketAddr) -> io::Result<()> {
     output.flush()
 }
 
-/// Keeps this thread to one core.
-pub(crate) fn keep_to(core: usize) -> io::Result<()> {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    Ok(sched_setaffinity(None, &cores)?)
+/// Keeps this thread to these cores.
+pub(crate) fn keep_to(cores: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    cores.iter().for_each(|&core| set.set(core));
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// The cores that this thread may have.
+pub(crate) fn cores() -> io::Result<Vec<usize>> {
+    let set = sched_getaffinity(None)?;
+    Ok((0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect())
 }
 
 #[cfg(test)]

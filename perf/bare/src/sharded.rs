@@ -5,7 +5,8 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rserpool_registrar::{Host, Running, Stats};
 
@@ -14,6 +15,8 @@ use crate::server::Sizes;
 
 /// Connections that are tried until each shard has enough.
 const TRIES: usize = 10_000;
+/// How long something that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What the threads of shards are called, whichever host they have.
 const SHARD: &str = "rserpool-shard";
 
@@ -29,8 +32,10 @@ pub(crate) struct Sharded {
 }
 
 impl Sharded {
-    pub(crate) fn start(host: Host, shards: u16) -> io::Result<Self> {
-        let (running, address) = running(host, shards)?;
+    /// With `moves`, connections do not stay on the shard that accepted them
+    /// if they are for pools of another one only.
+    pub(crate) fn start(host: Host, shards: u16, moves: bool) -> io::Result<Self> {
+        let (running, address) = running(host, shards, moves)?;
         let (elements, sizes) = fill(address)?;
         let pools = vec![Vec::new(); usize::from(shards)];
         let mut sharded = Self { running, address, pools, sizes, _elements: elements };
@@ -49,7 +54,7 @@ impl Sharded {
 
     /// Asks for a pool and waits; gives the length of the answer.
     pub(crate) fn ask(&self, mut stream: &TcpStream, pool: u32, items: u32) -> io::Result<usize> {
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(&request(pool, items))?;
         Ok(message(stream)?.len())
     }
@@ -64,9 +69,13 @@ impl Sharded {
             let before = self.running.stats();
             let stream = TcpStream::connect(self.address)?;
             stream.set_nodelay(true)?;
-            // Answered, so counted as accepted.
-            self.ask(&stream, 0, 1)?;
-            let shard = changed(&before, &self.running.stats(), |shard| shard.traffic.accepted)?;
+            let deadline = Instant::now() + PATIENCE;
+            let shard = loop {
+                match changed(&before, &self.running.stats(), |it| it.traffic.accepted) {
+                    Err(_) if Instant::now() < deadline => thread::yield_now(),
+                    shard => break shard?,
+                }
+            };
             if found[shard].len() < each {
                 found[shard].push(stream);
             }
@@ -82,13 +91,6 @@ impl Sharded {
     /// The pools of a shard.
     pub(crate) fn pools_of(&self, shard: usize) -> &[u32] {
         &self.pools[shard]
-    }
-
-    /// A pool of another shard, the `number`th of them over and over.
-    pub(crate) fn pool_elsewhere(&self, shard: usize, number: usize) -> u32 {
-        let other = (shard + 1 + number % (self.pools.len() - 1)) % self.pools.len();
-        let pools = self.pools_of(other);
-        pools[number % pools.len()]
     }
 
     /// Requests answered so far, and those of them that crossed.

@@ -91,7 +91,7 @@ struct Row {
 pub fn stall(options: &StallOptions) -> io::Result<()> {
     let mut rows = Vec::new();
     for host in &options.hosts {
-        let sharded = Sharded::start(*host, 2)?;
+        let sharded = Sharded::start(*host, 2, false)?;
         for saturated in [false, true] {
             for way in [Way::Straight, Way::Across] {
                 rows.push(once(options, *host, &sharded, saturated, way)?);
@@ -133,11 +133,11 @@ fn once(
         // Both clients keep to the core of the other shard: the one that is to
         // be saturated has its core for itself.
         let timing = scope.spawn(|| {
-            keep_to(0)?;
+            keep_to(&[0])?;
             time_answers(timed, pool, small, options.rate, &over)
         });
         let loading = scope.spawn(move || {
-            keep_to(0)?;
+            keep_to(&[0])?;
             let mut spent = Vec::new();
             if saturated {
                 let requests = endless(&requests, window, sizes);
