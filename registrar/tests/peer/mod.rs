@@ -157,12 +157,28 @@ impl Peer {
     /// Sends until the other side has stopped reading: its answers are not
     /// read, so it cannot write, so it must not read.
     pub(crate) fn stuff(&mut self, bytes: &[u8]) {
+        // Some of these are of the same shard. While they are not answered it is
+        // not known to have stopped: it may wait for a processor.
+        // It may be closed already, for having said nothing.
+        let Ok(to) = self.stream.peer_addr() else { return };
+        let mut others: Vec<Self> = (0..8).map(|_| Self::connect(to)).collect();
         self.stream.set_nonblocking(true).unwrap();
-        let mut progress = Instant::now();
-        while progress.elapsed() < Duration::from_millis(200) {
-            match self.stream.write(bytes) {
-                Ok(_) => progress = Instant::now(),
+        let (mut progress, mut turns) = (Instant::now(), 0);
+        // A write may end in the middle of a message, which the next one goes on with.
+        let mut written = 0;
+        while turns < 5 || progress.elapsed() < Duration::from_millis(200) {
+            match self.stream.write(&bytes[written..]) {
+                Ok(length) => {
+                    written = (written + length) % bytes.len();
+                    (progress, turns) = (Instant::now(), 0);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    for other in &mut others {
+                        if other.try_send(&resolution(b"none")) {
+                            let _answer = other.next();
+                        }
+                    }
+                    turns += 1;
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 // Closed for not reading.
