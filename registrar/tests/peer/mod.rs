@@ -122,6 +122,19 @@ pub(crate) fn handle_of(answer: &[u8]) -> &[u8] {
     &answer[8..4 + length]
 }
 
+/// What the other side of an IPv4 connection of this host has not sent and not
+/// read, as `/proc/net/tcp` writes it.
+fn queues_of_other_side(stream: &TcpStream) -> Option<String> {
+    let local = format!(":{:04X}", stream.peer_addr().ok()?.port());
+    let remote = format!(":{:04X}", stream.local_addr().ok()?.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+    table.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let is_it = fields.next()?.ends_with(&local) && fields.next()?.ends_with(&remote);
+        is_it.then(|| fields.nth(1).map(ToOwned::to_owned))?
+    })
+}
+
 /// One side of a connection to a registrar.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -165,7 +178,7 @@ impl Peer {
         self.stream.set_nonblocking(true).unwrap();
         let (mut progress, mut turns) = (Instant::now(), 0);
         // A write may end in the middle of a message, which the next one goes on with.
-        let mut written = 0;
+        let (mut written, mut queues) = (0, None);
         while turns < 5 || progress.elapsed() < Duration::from_millis(200) {
             match self.stream.write(&bytes[written..]) {
                 Ok(length) => {
@@ -179,6 +192,11 @@ impl Peer {
                         }
                     }
                     turns += 1;
+                    let there = queues_of_other_side(&self.stream);
+                    if there != queues {
+                        // It is busy with what it has, and will read again.
+                        (queues, progress, turns) = (there, Instant::now(), 0);
+                    }
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 // Closed for not reading.
