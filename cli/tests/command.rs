@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rserpool_registrar::{AdminAddress, Options, Running, start};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 fn registrar() -> (Running, String) {
     let asap = vec!["tcp://127.0.0.1:0".parse().unwrap()];
@@ -63,6 +63,15 @@ impl Started {
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap(), signal)
             .unwrap();
+    }
+
+    /// Stops it, and waits until none of its threads runs any more: kill(2)
+    /// returns before.
+    fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(pid), stopped).unwrap().unwrap();
     }
 
     /// Has it end in order.
@@ -674,7 +683,7 @@ fn a_process_that_is_stopped_is_left_within_the_bound() {
     let (with, address) = proxy(&url, &bound);
     assert_eq!(ask(address).unwrap(), 'B');
     let second = register(&url, other.address);
-    process.signal(Signal::STOP);
+    process.freeze();
     let begun = Instant::now();
     // One of the first two is for the stopped process.
     for _ in 0..6 {

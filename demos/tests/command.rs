@@ -117,7 +117,7 @@ async fn a_job_goes_on_where_the_killed_element_left_it() {
     let registrar = registrar();
     for (listen, sctp) in carriers() {
         let mut elements = Vec::new();
-        for ((id, listen), capacity) in (1..).zip(&listen).zip(["10000000", "4000000"]) {
+        for ((id, listen), capacity) in (1..).zip(&listen).zip(["10000000", "2000000"]) {
             let more = ["--listen", listen, "--policy", "lu", "--capacity", capacity];
             elements.push(serve(&registrar, "calc-app", id, &more).await);
         }
@@ -133,8 +133,8 @@ async fn a_job_goes_on_where_the_killed_element_left_it() {
         let rest = client.rest().await;
         assert!(rest[0].contains("by 0x00000002"), "{rest:?}");
         assert!(rest[0].ends_with("accepted 2, rejected 0, failovers 1"), "{rest:?}");
-        // 2 s, the silence, and half of 10 s; all over again it were 12 s.
-        assert!(begun.elapsed() < Duration::from_millis(11_900), "{:?}", begun.elapsed());
+        // 2 s, the silence, and half of 20 s; all over again it were 24 s.
+        assert!(begun.elapsed() < Duration::from_secs(22), "{:?}", begun.elapsed());
         elements[1].child.kill().await.unwrap();
     }
     registrar.stop().unwrap();
@@ -193,7 +193,7 @@ async fn an_element_that_falls_silent_is_left_within_the_bound() {
     let frozen = Instant::now();
     while !client.line().await.contains(&format!("0x0000000{}", 2 - serving)) {}
     // 2 s until it counts as dead; the rest is for a busy machine.
-    assert!(frozen.elapsed() < Duration::from_secs(4), "{:?}", frozen.elapsed());
+    assert!(frozen.elapsed() < Duration::from_secs(10), "{:?}", frozen.elapsed());
     let rest = client.rest().await;
     assert_eq!(rest[rest.len() - 1], "200 replies, 0 gaps, 0 again");
     elements[serving].signal("-CONT").await;

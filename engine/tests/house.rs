@@ -220,6 +220,35 @@ fn only_the_host_names_its_runtime() {
     }
 }
 
+/// glommio 0.9 loses, cuts or hangs what goes through its sockets, channels and
+/// helper threads: `docs/design/registrar-host.md` says how.
+#[test]
+fn the_host_uses_only_the_parts_of_its_runtime_that_are_sound() {
+    let sound = ["BufferedFile", "ExecutorJoinHandle", "GlommioError", "LocalExecutorBuilder"]
+        .into_iter()
+        .chain(["Placement", "executor", "io", "spawn_local", "timer"]);
+    let sound: Vec<&str> = sound.collect();
+    let more = ["spawn_blocking", "Latency::", "create_task_queue", "Placement::Fixed"];
+    for (path, source) in sources() {
+        if !path.starts_with("registrar/src/rt/") {
+            continue;
+        }
+        for (number, line) in code(&source) {
+            for name in more {
+                assert!(!line.contains(name), "{path}:{number} uses {name}");
+            }
+            let Some((_, names)) = line.split_once("glommio::") else { continue };
+            let names = names.split(|c: char| !c.is_alphanumeric() && c != '_');
+            // Of an expression, its path only.
+            let import = line.trim_start().starts_with("use ");
+            let path_length = if import { usize::MAX } else { 1 };
+            for name in names.filter(|name| !name.is_empty()).take(path_length) {
+                assert!(sound.contains(&name), "{path}:{number} uses {name} of glommio");
+            }
+        }
+    }
+}
+
 #[test]
 fn unsafe_code_is_only_where_it_is_listed() {
     let listed = std::fs::read_to_string(root().join("docs/unsafe.md")).unwrap();

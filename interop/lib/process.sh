@@ -37,7 +37,12 @@ finish() {
 
 ended() { ! running "$1"; }
 
-freeze() { kill -STOP "${process_id[$1]}" && process_frozen[$1]=yes; }
+# freeze NAME: returns when it stands still, which kill does not wait for.
+freeze() {
+    kill -STOP "${process_id[$1]}" && process_frozen[$1]=yes
+    wait_until 10 "standstill of $1" stands_still "$1"
+}
+stands_still() { ! grep -hqvE '^[0-9]+ \(.*\) [TtZX] ' /proc/"${process_id[$1]}"/task/*/stat 2>/dev/null; }
 thaw() {
     [ -z "${process_frozen[$1]-}" ] || kill -CONT "${process_id[$1]}"
     unset "process_frozen[$1]"

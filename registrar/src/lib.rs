@@ -60,6 +60,7 @@ mod link;
 mod listener;
 mod options;
 mod order;
+mod patience;
 mod process;
 mod rt;
 mod running;

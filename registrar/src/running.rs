@@ -16,6 +16,7 @@ use crate::admin::{Admin, View};
 use crate::announce::{AnnouncePlan, Announcer};
 use crate::connections::Connections;
 use crate::group::{GroupPlan, GroupThread, Port};
+use crate::patience::Patience;
 use crate::rt::{self, Control, EndNotice, Heart, Inbox, ShardPlan, ShardThread, Watchdog};
 use crate::shard::GroupConfig;
 use crate::stats::{ShardStats, Stats};
@@ -119,7 +120,9 @@ impl fmt::Display for ShardFailure {
 impl core::error::Error for ShardFailure {}
 
 /// Starts a registrar: one pinned thread a shard. Raises the process's soft
-/// limit of open files to its hard limit.
+/// limit of open files to its hard limit. A port in use is tried again for 2 s,
+/// one of the kernel's SCTP for 5 s: it may be that of a registrar that was
+/// killed.
 ///
 /// # Errors
 ///
@@ -167,8 +170,9 @@ impl Prepared {
             Some(id) => id,
             None => random_id()?,
         };
-        let sockets = Places::bind(options, shards, connections_max)?;
-        let group = GroupPlan::bind(options, random()?)?;
+        let patience = Patience::new();
+        let sockets = Places::bind(options, shards, connections_max, &patience)?;
+        let group = GroupPlan::bind(options, random()?, &patience)?;
         let cpus = allowed.iter().copied().cycle().take(usize::from(shards)).collect();
         let map_seed = random()?;
         let seeds = (0..shards).map(|_| random()).collect::<Result<_, _>>()?;
@@ -184,7 +188,8 @@ impl Prepared {
         };
         let (admin, admin_listener) = match options.admin {
             AdminAddress::Off => None,
-            AdminAddress::At(address) => Some(listener::bind_admin(address)?),
+            AdminAddress::At(address) => Some(patience.bind(|| listener::bind_admin(address))?),
+            // Another registrar of this host has it, and is not waited for.
             AdminAddress::IfFree(address) => listener::bind_admin(address).ok(),
         }
         .unzip();
@@ -460,7 +465,12 @@ struct Places {
 }
 
 impl Places {
-    fn bind(options: &Options, shards: u16, associations_max: u32) -> Result<Self, StartError> {
+    fn bind(
+        options: &Options,
+        shards: u16,
+        associations_max: u32,
+        patience: &Patience,
+    ) -> Result<Self, StartError> {
         let tuning = options.sctp.tuning(associations_max);
         let asked = options.asap_addresses();
         // What nobody asked for by name need not be there.
@@ -468,12 +478,12 @@ impl Places {
         let mut places = Self::default();
         for address in asked.iter().filter_map(|one| of(one, "tcp")) {
             let everywhere = by_default && options.listen.is_none();
-            places.bind_tcp(address, shards, everywhere)?;
+            patience.bind(|| places.bind_tcp(address, shards, everywhere))?;
         }
         for endpoint in sctp::by_port(asked.iter().filter_map(|one| of(one, "sctp"))) {
             let bound = match sctp::kernel_lacks() {
                 Some(error) => Err(StartError::Sctp(error)),
-                None => sctp::bind_kernel(&endpoint, shards, &tuning),
+                None => patience.bind(|| sctp::bind_kernel(&endpoint, shards, &tuning)),
             };
             let place = AsapAddress::Sctp(endpoint[0]);
             if let Some(bound) = places.or_without(bound, place, by_default)? {
@@ -482,7 +492,7 @@ impl Places {
             }
         }
         for endpoint in sctp::by_port(asked.iter().filter_map(|one| of(one, "sctp-udp"))) {
-            let bound = sctp::bind_udp(&endpoint, shards, &tuning);
+            let bound = patience.bind(|| sctp::bind_udp(&endpoint, shards, &tuning));
             let place = AsapAddress::SctpUdp(endpoint[0]);
             if let Some(bound) = places.or_without(bound, place, by_default)? {
                 places.asap_sctp_udp.extend(bound.addresses);

@@ -1,6 +1,7 @@
 //! The SCTP endpoints of a registrar: from its options to one link a shard.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
 use std::io;
 use std::time::Instant;
 
@@ -81,6 +82,8 @@ pub(crate) fn bind_kernel(
             listen: vec![port],
             addresses: listed(endpoint),
             reuse_port,
+            // The start has its own.
+            bind_patience: Duration::ZERO,
             tuning: tuning.clone(),
             ..kernel::Config::default()
         })

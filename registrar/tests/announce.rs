@@ -88,15 +88,16 @@ fn announces_come_about_once_a_second_until_the_registrar_stops() {
     let running = announcing(&group, |_| {});
     group.next();
     let begin = Instant::now();
-    group.next();
-    group.next();
-    let two = begin.elapsed();
-    assert!(two > Duration::from_millis(1500), "{two:?}");
+    for _ in 0..4 {
+        group.next();
+    }
+    // What came while this test had no processor is read at once.
+    let four = begin.elapsed();
+    assert!(four > Duration::from_secs(2), "{four:?}");
     running.stop().unwrap();
-    // One may have been sent before the stop.
-    let patience = Duration::from_millis(1300);
-    let heard = (0..2).take_while(|_| group.within(patience).is_some()).count();
-    assert!(heard < 2, "it goes on");
+    // What was sent before the stop.
+    while group.within(Duration::ZERO).is_some() {}
+    assert!(group.within(Duration::from_millis(1300)).is_none(), "it goes on");
 }
 
 #[test]
@@ -140,7 +141,8 @@ fn registrars_that_follow_the_rfc_announce_less_often_the_more_there_are() {
         group.next();
         heard += 1;
     }
-    assert!((4..=9).contains(&heard), "{heard} in 6 s, about one a second in all");
+    // Three that share nothing are heard about 18 times.
+    assert!((3..=12).contains(&heard), "{heard} in 6 s, about one a second in all");
     drop(running);
 }
 

@@ -16,7 +16,7 @@ use rserpool_registrar::{Options, Running, start};
 
 /// Longer than any resolution may take on a loaded machine; a registrar that
 /// stalls for an attack does so for seconds, or for ever.
-const STALL: Duration = Duration::from_secs(2);
+const STALL: Duration = Duration::from_secs(10);
 
 /// A pool user that resolves all the time while others attack.
 struct Witness {

@@ -64,7 +64,7 @@ fn answers_keep_the_order_of_the_requests() {
 fn who_does_not_answer_keep_alives_goes_and_who_does_stays() {
     let running = start(&Options {
         keep_alive_interval: Duration::from_millis(200),
-        keep_alive_timeout: Duration::from_millis(300),
+        keep_alive_timeout: Duration::from_secs(2),
         ..options(2, "127.0.0.1")
     })
     .unwrap();

@@ -194,7 +194,8 @@ fn round_robin_takes_turns_over_all_connections() {
 fn who_answers_keep_alives_stays_and_who_does_not_goes() {
     let mut options = options(2);
     options.keep_alive_interval = Duration::from_millis(60);
-    options.keep_alive_timeout = Duration::from_millis(500);
+    // The good one must not be late, however busy the machine is.
+    options.keep_alive_timeout = Duration::from_secs(2);
     let running = start(&options).unwrap();
     let (mut good, mut bad, mut user) =
         (Peer::of(&running), Peer::of(&running), Peer::of(&running));
@@ -212,7 +213,7 @@ fn who_answers_keep_alives_stays_and_who_does_not_goes() {
         assert!(began.elapsed() < peer::PATIENCE, "the silent one stays");
     }
     assert!(acknowledged > 2, "{acknowledged}");
-    assert!(began.elapsed() > Duration::from_millis(300), "it went before its time");
+    assert!(began.elapsed() > Duration::from_secs(1), "it went before its time");
     // The one that answered goes on being asked, and stays.
     for _ in 0..5 {
         assert_eq!(good.message()[0], 7);

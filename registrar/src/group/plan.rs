@@ -9,6 +9,7 @@ use rserpool_proto::enrp::{self, Arbitration, ChecksumForm, Target};
 
 use crate::announce::{Interface, interfaces};
 use crate::options::ENRP_PORT;
+use crate::patience::Patience;
 use crate::sctp::{self, Endpoint};
 use crate::{AsapAddress, Compat, Options, StartError, listener};
 
@@ -47,7 +48,11 @@ pub(crate) struct GroupPlan {
 
 impl GroupPlan {
     /// Binds what the options say; `None`: no group.
-    pub(crate) fn bind(options: &Options, seed: u64) -> Result<Option<Self>, StartError> {
+    pub(crate) fn bind(
+        options: &Options,
+        seed: u64,
+        patience: &Patience,
+    ) -> Result<Option<Self>, StartError> {
         let Some((places, by_name)) = options.group.places(options.listen) else {
             return Ok(None);
         };
@@ -65,13 +70,13 @@ impl GroupPlan {
             waits: !options.group.peer.is_empty(),
         };
         for place in places.iter().filter(|place| place.scheme() == "tcp") {
-            let bound = plan.bind_tcp(place.address());
+            let bound = patience.bind(|| plan.bind_tcp(place.address()));
             plan.or_without(bound, *place, by_name)?;
         }
         for scheme in ["sctp", "sctp-udp"] {
             let of_scheme = places.iter().filter(|place| place.scheme() == scheme);
             for endpoint in sctp::by_port(of_scheme.map(AsapAddress::address)) {
-                let bound = plan.bind_sctp(&endpoint, scheme, options);
+                let bound = patience.bind(|| plan.bind_sctp(&endpoint, scheme, options));
                 let place = match scheme {
                     "sctp" => AsapAddress::Sctp(endpoint[0]),
                     _ => AsapAddress::SctpUdp(endpoint[0]),
@@ -217,7 +222,7 @@ mod tests {
         let at = EnrpAddress::At(AsapAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
         let group = GroupOptions { enrp: vec![at], ..group };
         let options = Options { compat, group, ..Options::default() };
-        GroupPlan::bind(&options, 1).unwrap().unwrap()
+        GroupPlan::bind(&options, 1, &Patience::new()).unwrap().unwrap()
     }
 
     /// Start-up, heartbeat, silence, patience, in milliseconds.

@@ -122,6 +122,19 @@ pub(crate) fn handle_of(answer: &[u8]) -> &[u8] {
     &answer[8..4 + length]
 }
 
+/// What the other side of an IPv4 connection of this host has not sent and not
+/// read, as `/proc/net/tcp` writes it.
+fn queues_of_other_side(stream: &TcpStream) -> Option<String> {
+    let local = format!(":{:04X}", stream.peer_addr().ok()?.port());
+    let remote = format!(":{:04X}", stream.local_addr().ok()?.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+    table.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let is_it = fields.next()?.ends_with(&local) && fields.next()?.ends_with(&remote);
+        is_it.then(|| fields.nth(1).map(ToOwned::to_owned))?
+    })
+}
+
 /// One side of a connection to a registrar.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -157,12 +170,33 @@ impl Peer {
     /// Sends until the other side has stopped reading: its answers are not
     /// read, so it cannot write, so it must not read.
     pub(crate) fn stuff(&mut self, bytes: &[u8]) {
+        // Some of these are of the same shard. While they are not answered it is
+        // not known to have stopped: it may wait for a processor.
+        // It may be closed already, for having said nothing.
+        let Ok(to) = self.stream.peer_addr() else { return };
+        let mut others: Vec<Self> = (0..8).map(|_| Self::connect(to)).collect();
         self.stream.set_nonblocking(true).unwrap();
-        let mut progress = Instant::now();
-        while progress.elapsed() < Duration::from_millis(200) {
-            match self.stream.write(bytes) {
-                Ok(_) => progress = Instant::now(),
+        let (mut progress, mut turns) = (Instant::now(), 0);
+        // A write may end in the middle of a message, which the next one goes on with.
+        let (mut written, mut queues) = (0, None);
+        while turns < 5 || progress.elapsed() < Duration::from_millis(200) {
+            match self.stream.write(&bytes[written..]) {
+                Ok(length) => {
+                    written = (written + length) % bytes.len();
+                    (progress, turns) = (Instant::now(), 0);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    for other in &mut others {
+                        if other.try_send(&resolution(b"none")) {
+                            let _answer = other.next();
+                        }
+                    }
+                    turns += 1;
+                    let there = queues_of_other_side(&self.stream);
+                    if there != queues {
+                        // It is busy with what it has, and will read again.
+                        (queues, progress, turns) = (there, Instant::now(), 0);
+                    }
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 // Closed for not reading.
