@@ -4,7 +4,7 @@
 //! Only HEARTBEATs are sent to an address that has not answered one. They are
 //! short, few, and carry a random number that has to come back.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::path::{Path, may_be_listed};
@@ -305,6 +305,26 @@ impl Paths {
             self.switch(tuning);
         }
         Ok(Change::None)
+    }
+
+    /// Nobody has the UDP port at this address. The other addresses that work
+    /// are probed at once. Whether none is left; `None` if the address is not
+    /// one that data is sent to.
+    pub(super) fn unreachable(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        tuning: &Tuning,
+    ) -> Option<bool> {
+        let index = self.ways.iter().position(|way| way.verified && way.path.remote == remote)?;
+        self.ways[index].errors = tuning.path_retransmissions_max.saturating_add(1);
+        if index == self.active {
+            self.switch(tuning);
+        }
+        for way in self.ways.iter_mut().filter(|way| way.works(tuning) && way.probe.is_none()) {
+            way.due = way.due.min(now);
+        }
+        Some(!self.ways[self.active].works(tuning))
     }
 
     fn switch(&mut self, tuning: &Tuning) {
