@@ -465,3 +465,24 @@ fn an_address_that_was_unreachable_is_used_again_once_it_answers() {
     net.run(seconds(1));
     assert_eq!((net.messages(server).len(), net.downs(client)), (1, vec![]));
 }
+
+#[test]
+fn data_without_an_answer_is_followed_by_one_question_and_one_only() {
+    let mut net = Net::new(53, FAIR);
+    net.trace = Some(Vec::new());
+    let server = net.host(&["192.0.2.1"], listening(3863));
+    let tuning = Tuning { probe_after: Some(millis(20)), ..Tuning::default() };
+    let client = net.host(&["192.0.2.2"], Config { tuning, ..Config::default() });
+    let (id, _) = net.associate(client, server, 3863);
+    net.cut.push(ip("192.0.2.1"));
+    net.trace = Some(Vec::new());
+    net.send(client, id, &pattern(500, 1));
+    let sent = |net: &Net| -> Vec<u8> {
+        net.trace.as_ref().unwrap().iter().map(|(_, _, it)| chunks(it)[0].0).collect()
+    };
+    net.run(millis(19));
+    assert_eq!(sent(&net), [0]);
+    net.run(millis(250));
+    assert_eq!(sent(&net), [0, 4]);
+    assert_eq!(net.downs(client), []);
+}
