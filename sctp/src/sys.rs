@@ -339,6 +339,16 @@ impl ReceiveBatch {
     /// Receives what there is, up to a batch, without waiting; how many. None:
     /// 0.
     pub(crate) fn receive(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
+        self.receive_with(fd, libc::MSG_DONTWAIT)
+    }
+
+    /// Receives what the network said of datagrams we sent, up to a batch.
+    /// Only sockets with `IP_RECVERR` or `IPV6_RECVERR` are told.
+    pub(crate) fn receive_errors(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
+        self.receive_with(fd, libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE)
+    }
+
+    fn receive_with(&mut self, fd: BorrowedFd<'_>, flags: c_int) -> io::Result<usize> {
         let mut vectors = [iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH];
         for (vector, buffer) in vectors.iter_mut().zip(self.buffers.chunks_mut(self.room)) {
             *vector = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
@@ -353,7 +363,7 @@ impl ReceiveBatch {
             header.msg_hdr.msg_controllen = CONTROL;
         }
         let (pointer, count) = (headers.as_mut_ptr(), u32::try_from(BATCH).unwrap_or(0));
-        let (fd, flags, forever) = (fd.as_raw_fd(), libc::MSG_DONTWAIT, ptr::null_mut());
+        let (fd, forever) = (fd.as_raw_fd(), ptr::null_mut());
         // SAFETY: each header points to a name, a control buffer and a vector,
         // and each vector to a buffer, with their true lengths. All belong to
         // `self` or this function and outlive the call; no time-out is given.
@@ -380,6 +390,24 @@ impl ReceiveBatch {
         let to = self.controls[index].destination()?;
         let begin = index * self.room;
         Some((from, to, self.buffers.get(begin..begin + self.lengths[index])?))
+    }
+
+    /// A received error, if it is "port unreachable": where our datagram went
+    /// to, and as much of its bytes as was quoted.
+    pub(crate) fn port_unreachable(&self, index: usize) -> Option<(SocketAddr, &[u8])> {
+        let control = self.controls.get(index)?;
+        // An IPv6 socket uses its own form, of ICMP for IPv4 as well.
+        let error = control
+            .find(libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+            .or_else(|| control.find(libc::IPPROTO_IP, libc::IP_RECVERR))?;
+        // struct sock_extended_err: number, origin, type, code.
+        let said = error.get(4..7)?;
+        if said != [libc::SO_EE_ORIGIN_ICMP, 3, 3] && said != [libc::SO_EE_ORIGIN_ICMP6, 1, 4] {
+            return None;
+        }
+        let begin = index * self.room;
+        let quoted = self.buffers.get(begin..begin + self.lengths[index])?;
+        Some((self.names[index].address()?, quoted))
     }
 
     /// A received message, with what came beside it.
@@ -571,6 +599,25 @@ mod tests {
         }
         assert_eq!(received, data);
         assert_eq!(batch.receive(receiver.as_fd()).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_closed_port_is_told_with_the_datagram_that_went_there() {
+        for ip in ["127.0.0.1", "::1"] {
+            let Ok(sender) = UdpSocket::bind((ip, 0)) else { continue };
+            let (level, name) = match sender.local_addr().unwrap() {
+                SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_RECVERR),
+                SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+            };
+            set_int(sender.as_fd(), level, name, 1).unwrap();
+            let closed = UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap();
+            let mut batch = ReceiveBatch::new(DATAGRAM_MAX);
+            assert_eq!(batch.receive_errors(sender.as_fd()).unwrap(), 0);
+            sender.send_to(b"anybody there?", closed).unwrap();
+            assert_eq!(batch.receive_errors(sender.as_fd()).unwrap(), 1);
+            assert_eq!(batch.port_unreachable(0), Some((closed, &b"anybody there?"[..])));
+            assert_eq!(batch.port_unreachable(BATCH), None);
+        }
     }
 
     #[test]

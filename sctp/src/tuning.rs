@@ -17,6 +17,11 @@ pub struct Tuning {
     pub rto_max: Duration,
     /// How long a path is idle before it is probed (`HB.interval`).
     pub heartbeat_interval: Duration,
+    /// How long data goes unacknowledged before a HEARTBEAT asks whether the
+    /// peer's UDP port is still open, once. Its answer means nothing; that the
+    /// port is closed is told by ICMP. `None`: the retransmission asks. Only
+    /// SCTP over UDP has it.
+    pub probe_after: Option<Duration>,
     /// Unanswered retransmissions and heartbeats in a row until the peer is
     /// given up (`Association.Max.Retrans`).
     pub retransmissions_max: u16,
@@ -46,6 +51,7 @@ impl Default for Tuning {
             rto_min: Duration::from_millis(300),
             rto_max: Duration::from_secs(20),
             heartbeat_interval: Duration::from_secs(30),
+            probe_after: None,
             retransmissions_max: 10,
             path_retransmissions_max: 5,
             init_retransmissions_max: 8,

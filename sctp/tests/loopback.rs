@@ -4,9 +4,9 @@
 mod links;
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use links::{Links, on};
+use links::{Links, PPID, on};
 use rserpool_sctp::endpoint::Config;
 use rserpool_sctp::udp::{Bind, Pin};
 use rserpool_sctp::{AssocId, DownReason, Event, Link, Message, Side};
@@ -168,4 +168,42 @@ fn nobody_listening_at_all_does_not_disturb_the_link() {
     let to = links.udp(server);
     links.connect(client, to, 3863, None);
     links.run(|links| links.ups(client).len() == 1);
+}
+
+/// A peer over this address whose process is gone is noticed by the next
+/// message, and others are not disturbed.
+fn notice(address: &str) {
+    let mut links = Links::new();
+    let client = links.open(&on(address, 1), &Config::default());
+    let living = links.open(&on(address, 1), &listening());
+    let dying = links.open(&on(address, 1), &listening());
+    let (to_living, to_dying) = (links.udp(living), links.udp(dying));
+    let kept = links.connect(client, to_living, 3863, None);
+    let lost = links.connect(client, to_dying, 3863, None);
+    links.run(|links| links.ups(client).len() == 2);
+    drop(links.links.pop());
+    links.events.pop();
+    let begin = Instant::now();
+    for number in 0..20 {
+        let _ = links.links[client].send(begin, lost, 0, PPID, &[1]);
+        links.send(client, kept, &[number]);
+    }
+    links.run(|links| !links.downs(client).is_empty());
+    // The first time-out of a retransmission is far longer.
+    assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());
+    assert_eq!(links.downs(client), [DownReason::System(libc::ECONNREFUSED)]);
+    links.run(|links| links.messages(living).len() == 20);
+    assert_eq!(links.links[client].unsendable(), 0);
+}
+
+#[test]
+fn a_peer_whose_process_is_gone_is_noticed_at_once_over_ipv4() {
+    notice("127.0.0.1");
+}
+
+#[test]
+fn a_peer_whose_process_is_gone_is_noticed_at_once_over_ipv6() {
+    if std::net::UdpSocket::bind("[::1]:0").is_ok() {
+        notice("::1");
+    }
 }

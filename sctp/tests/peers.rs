@@ -369,3 +369,120 @@ fn events_come_in_the_order_of_what_happened() {
         .collect();
     assert_eq!(kinds, ["up", "message", "message", "message", "closed"]);
 }
+
+/// What ICMP quotes of a packet between these ports.
+fn quoted(local_port: u16, peer_port: u16, tag: u32) -> Vec<u8> {
+    let ports = [local_port.to_be_bytes(), peer_port.to_be_bytes()].concat();
+    [&ports[..], &tag.to_be_bytes(), &[0; 20]].concat()
+}
+
+/// The last packet that was sent to this address.
+fn last_to(net: &Net, to: &str) -> Vec<u8> {
+    let trace = net.trace.as_ref().unwrap();
+    trace.iter().rfind(|(_, remote, _)| *remote == udp(to)).unwrap().2.clone()
+}
+
+#[test]
+fn port_unreachable_ends_an_association_only_with_its_own_tag() {
+    let mut net = Net::new(50, FAIR);
+    net.trace = Some(Vec::new());
+    let server = net.host(&["192.0.2.1"], listening(3863));
+    let client = net.host(&["192.0.2.2"], Config::default());
+    let (id, _) = net.associate(client, server, 3863);
+    let real = last_to(&net, "192.0.2.1");
+    let half = |at: usize| u16::from_be_bytes(real[at..at + 2].try_into().unwrap());
+    let (local, peer) = (half(0), half(2));
+    let tag = u32::from_be_bytes(real[4..8].try_into().unwrap());
+    let other_port = std::net::SocketAddr::new(ip("192.0.2.1"), 1);
+    for (remote, quoted) in [
+        (udp("192.0.2.1"), quoted(local, peer, tag ^ 1)),
+        (udp("192.0.2.1"), quoted(local, peer, 0)),
+        (udp("192.0.2.1"), quoted(local ^ 1, peer, tag)),
+        (udp("192.0.2.1"), quoted(local, peer ^ 1, tag)),
+        (udp("192.0.2.1"), real[..7].to_vec()),
+        (udp("192.0.2.1"), Vec::new()),
+        (udp("192.0.2.9"), quoted(local, peer, tag)),
+        (other_port, quoted(local, peer, tag)),
+    ] {
+        let now = net.now;
+        net.hosts[client].endpoint.port_unreachable(now, remote, &quoted);
+    }
+    net.collect(client);
+    assert_eq!(net.downs(client), []);
+    assert_eq!(net.hosts[client].endpoint.stats().unreachables_ignored, 8);
+    let now = net.now;
+    net.hosts[client].endpoint.port_unreachable(now, udp("192.0.2.1"), &real[..8]);
+    net.collect(client);
+    assert_eq!(net.downs(client), [(id, DownReason::System(libc::ECONNREFUSED))]);
+    assert_eq!(net.hosts[client].endpoint.associations(), 0);
+}
+
+#[test]
+fn port_unreachable_at_one_address_of_two_leaves_the_other() {
+    let mut net = Net::new(51, FAIR);
+    net.trace = Some(Vec::new());
+    let addresses = vec![ip("192.0.2.1"), ip("198.51.100.1")];
+    let server = net.host(&["192.0.2.1", "198.51.100.1"], Config { addresses, ..listening(3863) });
+    let client = net.host(&["192.0.2.2", "198.51.100.2"], Config::default());
+    let (id, _) = net.associate(client, server, 3863);
+    assert_eq!(net.hosts[client].endpoint.peer_addresses(id).len(), 2);
+    let real = last_to(&net, "192.0.2.1");
+    let now = net.now;
+    net.hosts[client].endpoint.port_unreachable(now, udp("192.0.2.1"), &real);
+    net.cut.push(ip("192.0.2.1"));
+    net.trace = Some(Vec::new());
+    net.send(client, id, &pattern(500, 1));
+    net.run(millis(100));
+    assert_eq!((net.messages(server).len(), net.downs(client)), (1, vec![]));
+    let trace = net.trace.as_ref().unwrap();
+    assert!(trace.iter().all(|(_, to, _)| *to != udp("192.0.2.1")), "data goes by the other");
+    let probes = |packet: &[u8]| chunks(packet).iter().any(|chunk| chunk.0 == 4);
+    assert!(trace.iter().any(|(_, to, it)| *to == udp("198.51.100.1") && probes(it)));
+    // The other one is gone, too.
+    let now = net.now;
+    net.hosts[client].endpoint.port_unreachable(now, udp("198.51.100.1"), &real);
+    net.collect(client);
+    assert_eq!(net.downs(client), [(id, DownReason::System(libc::ECONNREFUSED))]);
+}
+
+#[test]
+fn an_address_that_was_unreachable_is_used_again_once_it_answers() {
+    let mut net = Net::new(52, FAIR);
+    net.trace = Some(Vec::new());
+    let addresses = vec![ip("192.0.2.1"), ip("198.51.100.1")];
+    let server = net.host(&["192.0.2.1", "198.51.100.1"], Config { addresses, ..listening(3863) });
+    let client =
+        net.host(&["192.0.2.2", "198.51.100.2"], Config { tuning: brisk(), ..Config::default() });
+    let (id, _) = net.associate(client, server, 3863);
+    let real = last_to(&net, "192.0.2.1");
+    let now = net.now;
+    net.hosts[client].endpoint.port_unreachable(now, udp("192.0.2.1"), &real);
+    // Its heartbeats are answered.
+    net.run(seconds(10));
+    let now = net.now;
+    net.hosts[client].endpoint.port_unreachable(now, udp("198.51.100.1"), &real);
+    net.send(client, id, &pattern(500, 1));
+    net.run(seconds(1));
+    assert_eq!((net.messages(server).len(), net.downs(client)), (1, vec![]));
+}
+
+#[test]
+fn data_without_an_answer_is_followed_by_one_question_and_one_only() {
+    let mut net = Net::new(53, FAIR);
+    net.trace = Some(Vec::new());
+    let server = net.host(&["192.0.2.1"], listening(3863));
+    let tuning = Tuning { probe_after: Some(millis(20)), ..Tuning::default() };
+    let client = net.host(&["192.0.2.2"], Config { tuning, ..Config::default() });
+    let (id, _) = net.associate(client, server, 3863);
+    net.cut.push(ip("192.0.2.1"));
+    net.trace = Some(Vec::new());
+    net.send(client, id, &pattern(500, 1));
+    let sent = |net: &Net| -> Vec<u8> {
+        net.trace.as_ref().unwrap().iter().map(|(_, _, it)| chunks(it)[0].0).collect()
+    };
+    net.run(millis(19));
+    assert_eq!(sent(&net), [0]);
+    net.run(millis(250));
+    assert_eq!(sent(&net), [0, 4]);
+    assert_eq!(net.downs(client), []);
+}

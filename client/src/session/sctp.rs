@@ -13,6 +13,9 @@ use crate::sctp::{Endpoint, Role, Stack};
 
 /// The longest message of an association.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// How long a message goes unacknowledged before the port of the element is
+/// asked for: long for an answer on the same host or site, short for a user.
+const PROBE_AFTER: Duration = Duration::from_millis(20);
 /// Silence that can be told from a delayed acknowledgement, and silence that is
 /// still worth counting.
 const SILENCE_MIN: Duration = Duration::from_millis(600);
@@ -68,6 +71,7 @@ impl Config {
             rto_initial: usual.rto_initial.min(rto_max),
             rto_max,
             heartbeat_interval: rest.clamp(HEARTBEAT_MIN, usual.heartbeat_interval),
+            probe_after: Some(PROBE_AFTER),
             retransmissions_max,
             path_retransmissions_max: retransmissions_max,
             message_bytes_max,

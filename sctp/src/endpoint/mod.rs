@@ -25,6 +25,7 @@ mod path;
 mod paths;
 mod random;
 mod unacknowledged;
+mod unreachable;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};

@@ -347,7 +347,7 @@ impl Open {
             at += padded(length);
         }
         if has_data {
-            self.paths.data_sent(now);
+            self.paths.data_sent(now, &shared.config.tuning);
         }
         seal(packet);
         has_data

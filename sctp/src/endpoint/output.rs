@@ -60,6 +60,10 @@ pub struct Stats {
     pub restarts: u64,
     /// Associations that ended, other than by our own `abort`.
     pub downs: u64,
+    /// ICMP's "port unreachable" of packets of our associations.
+    pub unreachables: u64,
+    /// Those that were ignored: they name no association, or a wrong tag.
+    pub unreachables_ignored: u64,
     /// Addresses of peers that were proven.
     pub paths_verified: u64,
 }

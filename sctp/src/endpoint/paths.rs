@@ -4,7 +4,7 @@
 //! Only HEARTBEATs are sent to an address that has not answered one. They are
 //! short, few, and carry a random number that has to come back.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::path::{Path, may_be_listed};
@@ -105,6 +105,8 @@ pub(super) struct Paths {
     errors: u16,
     /// When data was sent that nothing has acknowledged since.
     unanswered_since: Option<Instant>,
+    /// When to ask whether the peer's port is open (`Tuning::probe_after`).
+    ask_at: Option<Instant>,
 }
 
 impl Paths {
@@ -116,6 +118,7 @@ impl Paths {
             active: 0,
             errors: 0,
             unanswered_since: None,
+            ask_at: None,
         }
     }
 
@@ -182,13 +185,16 @@ impl Paths {
     }
 
     /// Data was sent, so an acknowledgement is due.
-    pub(super) fn data_sent(&mut self, now: Instant) {
-        self.unanswered_since.get_or_insert(now);
+    pub(super) fn data_sent(&mut self, now: Instant, tuning: &Tuning) {
+        if self.unanswered_since.is_none() {
+            self.unanswered_since = Some(now);
+            self.ask_at = tuning.probe_after.map(|after| now + after);
+        }
     }
 
     /// Data was acknowledged: the active path works, and need not be probed.
     pub(super) fn data_acknowledged(&mut self, now: Instant, tuning: &Tuning) {
-        self.unanswered_since = None;
+        self.nothing_is_due();
         self.errors = 0;
         let way = &mut self.ways[self.active];
         way.errors = 0;
@@ -200,6 +206,7 @@ impl Paths {
     /// All that was sent is acknowledged, or lost with a restart.
     pub(super) fn nothing_is_due(&mut self) {
         self.unanswered_since = None;
+        self.ask_at = None;
     }
 
     /// A HEARTBEAT ACK came with this information.
@@ -233,7 +240,7 @@ impl Paths {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn next_timeout(&self, tuning: &Tuning) -> Option<Instant> {
-        self.ways.iter().map(|way| way.due).chain(self.switch_at(tuning)).min()
+        self.ways.iter().map(|way| way.due).chain(self.switch_at(tuning)).chain(self.ask_at).min()
     }
 
     /// When the active path is given up for another one that works.
@@ -263,6 +270,12 @@ impl Paths {
         if self.switch_at(tuning).is_some_and(|at| at <= now) {
             self.switch(tuning);
             self.unanswered_since = Some(now);
+        }
+        if self.ask_at.is_some_and(|at| at <= now) {
+            // None of the path's own heartbeats: no answer is no error.
+            self.ask_at = None;
+            let heartbeat = Heartbeat { to: self.active(), value: info(random.u64()) };
+            return Ok((Some(heartbeat), Change::None));
         }
         let Some(index) = self.ways.iter().position(|way| way.due <= now) else {
             return Ok((None, Change::None));
@@ -305,6 +318,26 @@ impl Paths {
             self.switch(tuning);
         }
         Ok(Change::None)
+    }
+
+    /// Nobody has the UDP port at this address. The other addresses that work
+    /// are probed at once. Whether none is left; `None` if the address is not
+    /// one that data is sent to.
+    pub(super) fn unreachable(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        tuning: &Tuning,
+    ) -> Option<bool> {
+        let index = self.ways.iter().position(|way| way.verified && way.path.remote == remote)?;
+        self.ways[index].errors = tuning.path_retransmissions_max.saturating_add(1);
+        if index == self.active {
+            self.switch(tuning);
+        }
+        for way in self.ways.iter_mut().filter(|way| way.works(tuning) && way.probe.is_none()) {
+            way.due = way.due.min(now);
+        }
+        Some(!self.ways[self.active].works(tuning))
     }
 
     fn switch(&mut self, tuning: &Tuning) {
@@ -452,7 +485,7 @@ mod tests {
         let mut peer = Peer::new();
         peer.paths.list(peer.now, ip("192.0.2.2"), &peer.tuning);
         peer.run(Duration::from_millis(50), &["192.0.2.2"]).unwrap();
-        peer.paths.data_sent(peer.now);
+        peer.paths.data_sent(peer.now, &peer.tuning);
         peer.run(Duration::from_millis(1900), &["192.0.2.2"]).unwrap();
         assert_eq!(peer.paths.active(), path("192.0.2.1"));
         peer.run(Duration::from_millis(200), &["192.0.2.2"]).unwrap();
@@ -466,7 +499,7 @@ mod tests {
     fn data_never_goes_to_a_path_that_was_not_verified() {
         let mut peer = Peer::new();
         peer.paths.list(peer.now, ip("192.0.2.2"), &peer.tuning);
-        peer.paths.data_sent(peer.now);
+        peer.paths.data_sent(peer.now, &peer.tuning);
         while peer.run(Duration::from_millis(500), &[]).is_ok() {
             assert_eq!(peer.paths.active(), path("192.0.2.1"));
         }

@@ -131,7 +131,15 @@ impl UdpLink {
             loop {
                 let count = match self.batch.receive(bound.socket.as_fd()) {
                     Ok(count) => count,
-                    Err(error) if is_passing(&error) => continue,
+                    Err(error) if is_passing(&error) => {
+                        // Who makes errors come may not keep us here.
+                        received += 1;
+                        if received >= DATAGRAMS_MAX {
+                            progress = Progress::More;
+                            break;
+                        }
+                        continue;
+                    }
                     Err(error) => return Err(error),
                 };
                 for index in 0..count {
@@ -142,6 +150,16 @@ impl UdpLink {
                 }
                 received += count;
                 if count < BATCH {
+                    // After all that its process sent before it died.
+                    let told = self.batch.receive_errors(bound.socket.as_fd()).unwrap_or(0);
+                    for index in 0..told {
+                        if let Some((remote, quoted)) = self.batch.port_unreachable(index) {
+                            self.endpoint.port_unreachable(now, remote, quoted);
+                        }
+                    }
+                    if told == BATCH {
+                        progress = Progress::More;
+                    }
                     break;
                 }
                 if received >= DATAGRAMS_MAX {
@@ -169,7 +187,14 @@ impl UdpLink {
             self.waiting.pop_front();
             return Ok(false);
         };
-        match send_batch(bound.socket.as_fd(), &datagrams, bound.mapped) {
+        let send = || send_batch(bound.socket.as_fd(), &datagrams, bound.mapped);
+        // An error may be that of a datagram sent earlier, to somebody else. It
+        // is told once.
+        let sent = match send() {
+            Err(error) if is_passing(&error) => send(),
+            sent => sent,
+        };
+        match sent {
             Ok(sent) => {
                 self.waiting.drain(..sent.min(self.waiting.len()));
                 Ok(false)

@@ -161,9 +161,11 @@ fn open(config: &Bind, address: SocketAddr, mapped: bool) -> io::Result<Bound> {
     if address.is_ipv6() {
         socket.set_only_v6(!mapped)?;
         set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+        set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?;
     }
     if address.is_ipv4() || mapped {
         set_int(socket.as_fd(), libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+        set_int(socket.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 1)?;
     }
     if config.shards > 1 {
         socket.set_reuse_port(true)?;
