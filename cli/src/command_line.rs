@@ -14,6 +14,9 @@ use crate::load::Source;
 use crate::policy;
 use crate::service::ServiceAddress;
 
+/// The longest pool handle that our registrars take, in bytes.
+const HANDLE_MAX: usize = 4096;
+
 const EXAMPLES: &str = "\
 Examples:
   rsp resolve EchoPool
@@ -108,6 +111,7 @@ Examples:
   rsp resolve EchoPool --items 1 --json")]
 pub(crate) struct Resolve {
     /// The pool handle
+    #[arg(value_parser = pool_handle)]
     pub(crate) handle: String,
     /// Most elements to ask for; 0 leaves it to the registrar
     #[arg(long, short = 'n', value_name = "N", default_value_t = 0)]
@@ -121,6 +125,7 @@ Examples:
   rsp register Web --service 192.0.2.1:80 --policy lu --load 25%")]
 pub(crate) struct Register {
     /// The pool handle
+    #[arg(value_parser = pool_handle)]
     pub(crate) handle: String,
     /// Where the service is: tcp://ADDR:PORT, udp:// or sctp://
     #[arg(long, value_name = "SERVICE")]
@@ -152,6 +157,7 @@ Example:
   rsp report EchoPool 0x1a2b3c4d")]
 pub(crate) struct Report {
     /// The pool handle
+    #[arg(value_parser = pool_handle)]
     pub(crate) handle: String,
     /// The PE identifier
     #[arg(value_parser = pe_id)]
@@ -176,6 +182,7 @@ Examples:
   rsp watch Web --interval 200ms --json")]
 pub(crate) struct Watch {
     /// The pool handle [default: all pools]
+    #[arg(value_parser = pool_handle)]
     pub(crate) handle: Option<String>,
     /// How often to look
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
@@ -213,6 +220,7 @@ Example:
   rsp pool EchoPool")]
 pub(crate) struct OnePool {
     /// The pool handle
+    #[arg(value_parser = pool_handle)]
     pub(crate) handle: String,
     #[command(flatten)]
     pub(crate) admin: Admin,
@@ -264,6 +272,7 @@ Examples:
   rsp bench Try --elements 100 --operation register --rate 500 --json")]
 pub(crate) struct Bench {
     /// The pool handle
+    #[arg(value_parser = pool_handle)]
     pub(crate) handle: String,
     /// What is asked for
     #[arg(long, value_enum, value_name = "OPERATION", default_value = "resolve")]
@@ -313,7 +322,7 @@ Examples:
   rsp serve --pool Web --load connections:100 -- ./server --port {port}")]
 pub(crate) struct Serve {
     /// The pool handle
-    #[arg(long, short, value_name = "HANDLE")]
+    #[arg(long, short, value_name = "HANDLE", value_parser = pool_handle)]
     pub(crate) pool: String,
     /// Where the service is: ADDR:PORT
     #[arg(long, short, value_name = "SERVICE", required_unless_present = "run")]
@@ -364,7 +373,7 @@ Examples:
   rsp proxy --pool Web --listen 127.0.0.1:8000 --stats 10s --json")]
 pub(crate) struct Proxy {
     /// The pool handle
-    #[arg(long, short, value_name = "HANDLE")]
+    #[arg(long, short, value_name = "HANDLE", value_parser = pool_handle)]
     pub(crate) pool: String,
     /// Where clients connect to
     #[arg(long, short, value_name = "ADDR:PORT")]
@@ -416,6 +425,13 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 /// A PE identifier as it is printed, or in decimal.
+fn pool_handle(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > HANDLE_MAX {
+        return Err(format!("a pool handle has 1 to {HANDLE_MAX} bytes"));
+    }
+    Ok(text.to_owned())
+}
+
 fn pe_id(text: &str) -> Result<PeId, String> {
     let number = match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
@@ -436,6 +452,26 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Line::command().debug_assert();
+    }
+
+    #[test]
+    fn a_pool_handle_is_not_empty_and_not_endless() {
+        assert_eq!(pool_handle("EchoPool"), Ok("EchoPool".to_owned()));
+        assert_eq!(pool_handle(&"x".repeat(HANDLE_MAX)).map(|it| it.len()), Ok(HANDLE_MAX));
+        for wrong in [String::new(), "x".repeat(HANDLE_MAX + 1)] {
+            assert!(pool_handle(&wrong).is_err());
+        }
+        let commands: [&[&str]; 4] = [
+            &["resolve", ""],
+            &["watch", ""],
+            &["report", "", "0x1"],
+            &["proxy", "--pool", "", "--listen", "127.0.0.1:0"],
+        ];
+        for command in commands {
+            let error = Line::try_parse_from([&["rsp"], command].concat()).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{command:?}");
+            assert!(error.to_string().contains("1 to 4096 bytes"), "{error}");
+        }
     }
 
     #[test]

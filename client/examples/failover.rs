@@ -8,9 +8,8 @@
 //! ```
 //! With `--sctp-udp`, sessions are over SCTP in user space over UDP, and
 //! `silence_max` is so many milliseconds. Nobody says goodbye there for a
-//! process that is killed: it is found out as a host that vanished is, so that
-//! is what is measured, too. The client has asked something right after the
-//! element was killed.
+//! process that is killed, but its host answers the next packet by ICMP. The
+//! client has asked something right after the element was killed.
 #![expect(clippy::print_stdout, reason = "a measuring program prints what it measured")]
 
 use std::error::Error;

@@ -378,8 +378,8 @@ fn quoted(local_port: u16, peer_port: u16, tag: u32) -> Vec<u8> {
 
 /// The last packet that was sent to this address.
 fn last_to(net: &Net, to: &str) -> Vec<u8> {
-    let trace = net.trace.as_ref().unwrap();
-    trace.iter().rfind(|(_, remote, _)| *remote == udp(to)).unwrap().2.clone()
+    let trace = net.trace.as_ref().expect("a trace");
+    trace.iter().rfind(|(_, remote, _)| *remote == udp(to)).expect("a packet").2.clone()
 }
 
 #[test]
