@@ -7,7 +7,7 @@ use rserpool_engine::ShardId;
 
 /// A shard may have so many connections more than its part before no other
 /// one moves connections there.
-const SLACK: u32 = 16;
+const SLACK: u32 = 8;
 
 /// A count with a limit, shared by the shards.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Connections {
         let shards = u32::try_from(self.of_shards.len()).unwrap_or(u32::MAX).max(1);
         let part = self.open.load(Ordering::Relaxed) / shards;
         let own = self.of(shard).map_or(u32::MAX, |own| own.load(Ordering::Relaxed));
-        own <= part.saturating_add(part / 4).saturating_add(SLACK)
+        own <= part.saturating_add(part / 8).saturating_add(SLACK)
     }
 
     fn of(&self, shard: ShardId) -> Option<&AtomicU32> {
