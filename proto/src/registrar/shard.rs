@@ -188,7 +188,7 @@ impl Shard {
     /// One whole message arrived, with or without the padding after its end.
     /// Ask [`Shard::wants_more`] before each.
     pub fn receive(&mut self, now: Timestamp, id: AssociationId, message: &[u8]) {
-        match self.route(message) {
+        match self.shard_of(message) {
             Some(to) if to != self.config.shard => self.hand_over(now, id, to, message),
             Some(_) | None => self.receive_here(now, id, message),
         }
@@ -199,7 +199,11 @@ impl Shard {
     /// read.
     #[must_use]
     pub fn shard_of(&self, message: &[u8]) -> Option<ShardId> {
-        self.route(message)
+        if self.config.map.shards() == 1 {
+            return Some(self.config.shard);
+        }
+        let (code, handle) = peek_handle(message)?;
+        kind::is_for_pool(code).then(|| self.config.map.shard_of(handle))
     }
 
     /// Whether nothing would be missed if this association ended and began
@@ -208,14 +212,6 @@ impl Shard {
     #[must_use]
     pub fn is_blank(&self, id: AssociationId) -> bool {
         self.associations.get(id).is_some_and(Association::is_blank)
-    }
-
-    fn route(&self, message: &[u8]) -> Option<ShardId> {
-        if self.config.map.shards() == 1 {
-            return Some(self.config.shard);
-        }
-        let (code, handle) = peek_handle(message)?;
-        kind::is_for_pool(code).then(|| self.config.map.shard_of(handle))
     }
 
     /// Acts upon a message of an association of this shard.
